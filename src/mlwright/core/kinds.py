@@ -1,0 +1,99 @@
+"""The closed tables: every kind that a project file, a journal or a bundle may name, and where its class lives.
+
+A file never names a Python path; it names a kind, and only what stands here can be built. Looking a kind up by
+`require` imports nothing; `load` imports the one module that holds it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mlwright.core.errors import BundleKindError
+
+__all__ = ["CHECKS", "METRICS", "MODELS", "TRANSFORMS", "load", "require"]
+
+TRANSFORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "category_codes": "mlwright.features.category_codes:CategoryCodes",
+        "datetime_parts": "mlwright.features.datetime_parts:DatetimeParts",
+        "number": "mlwright.features.number:Number",
+        "one_hot": "mlwright.features.one_hot:OneHot",
+        "scaled_number": "mlwright.features.scaled_number:ScaledNumber",
+        "target_encoding": "mlwright.features.target_encoding:TargetEncoding",
+        "text_svd": "mlwright.features.text_svd:TextSVD",
+        "text_tfidf": "mlwright.features.text_tfidf:TextTFIDF",
+    }
+)
+
+MODELS: Mapping[str, str] = MappingProxyType(
+    {
+        "catboost": "mlwright.models.catboost:CatBoost",
+        "dummy": "mlwright.models.dummy:Dummy",
+        "lightgbm": "mlwright.models.lightgbm:LightGBM",
+        "linear": "mlwright.models.linear:Linear",
+    }
+)
+
+METRICS: Mapping[str, str] = MappingProxyType(
+    {
+        "accuracy": "mlwright.metrics.classification:Accuracy",
+        "balanced_accuracy": "mlwright.metrics.classification:BalancedAccuracy",
+        "brier": "mlwright.metrics.classification:Brier",
+        "f1": "mlwright.metrics.classification:F1",
+        "log_loss": "mlwright.metrics.classification:LogLoss",
+        "mae": "mlwright.metrics.regression:MAE",
+        "mape": "mlwright.metrics.regression:MAPE",
+        "pr_auc": "mlwright.metrics.classification:PRAUC",
+        "r2": "mlwright.metrics.regression:R2",
+        "rmse": "mlwright.metrics.regression:RMSE",
+        "roc_auc": "mlwright.metrics.classification:ROCAUC",
+    }
+)
+
+CHECKS: Mapping[str, str] = MappingProxyType(
+    {
+        "banned": "mlwright.data.checks.banned:Banned",
+        "constant": "mlwright.data.checks.constant:Constant",
+        "duplicate_rows": "mlwright.data.checks.duplicate_rows:DuplicateRows",
+        "identifier": "mlwright.data.checks.identifier:Identifier",
+        "imbalance": "mlwright.data.checks.imbalance:Imbalance",
+        "leak": "mlwright.data.checks.leak:Leak",
+        "missing": "mlwright.data.checks.missing:Missing",
+        "mixed_types": "mlwright.data.checks.mixed_types:MixedTypes",
+    }
+)
+
+
+def require(table: Mapping[str, str], kind: str, *, family: str) -> str:
+    """Return where `kind` lives, importing nothing.
+
+    Raises
+    ------
+    BundleKindError
+        If the table does not hold it; the message names the nearest kind.
+    """
+    if not isinstance(kind, str) or kind not in table:
+        near = difflib.get_close_matches(str(kind), table, n=1)
+        raise BundleKindError(
+            f"unknown {family}",
+            got=kind,
+            allowed=sorted(table),
+            fix=f"did you mean '{near[0]}'?" if near else None,
+        )
+    return table[kind]
+
+
+def load(table: Mapping[str, str], kind: str, *, family: str) -> Any:
+    """Import and return the class of `kind`.
+
+    Examples
+    --------
+    >>> load(MODELS, "dummy", family="model").kind
+    'dummy'
+    """
+    module, _, name = require(table, kind, family=family).partition(":")
+    return getattr(importlib.import_module(module), name)
