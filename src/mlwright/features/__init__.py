@@ -1,0 +1,1 @@
+"""Features: transforms, one file each, and the plan that orders them."""

@@ -1,0 +1,110 @@
+"""Recipes: which transforms a schema's columns get, for each kind of learner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mlwright.core.errors import UsageError
+from mlwright.data.schema import Kind, Schema, Task
+from mlwright.features.base import Transform
+from mlwright.features.category_codes import CategoryCodes
+from mlwright.features.datetime_parts import DatetimeParts
+from mlwright.features.number import Number
+from mlwright.features.one_hot import OneHot
+from mlwright.features.plan import FeaturePlan
+from mlwright.features.scaled_number import ScaledNumber
+from mlwright.features.target_encoding import TargetEncoding
+from mlwright.features.text_svd import TextSVD
+from mlwright.features.text_tfidf import TextTFIDF
+
+__all__ = ["RECIPES", "build"]
+
+RECIPES = ("native", "encoded", "linear")
+
+_MANY = 1000  # levels beyond which codes alone are too thin
+_FEW_FOR_TREES = 8
+_FEW_FOR_LINEAR = 30
+_CELLS = 100_000_000  # of all TF-IDF columns together: 800 MB
+
+
+def build(
+    schema: Schema, recipe: str, *, n_rows: int, task: Task, levels: Mapping[str, int] | None = None
+) -> FeaturePlan:
+    """Return an unfitted plan over the schema's features.
+
+    - ``native``, for learners that split on categories: numbers as they are, codes for categories (above 1,000 levels
+      the codes of the most frequent ones and a target encoding), parts of dates, topics of texts.
+    - ``encoded``, all numeric, for any trees: categories of up to 8 levels one-hot, others target-encoded; the rest as
+      in native.
+    - ``linear``: scaled numbers, categories of up to 30 levels one-hot, others target-encoded, cyclic parts of dates,
+      word weights of texts.
+
+    Ids, constants and columns of another role than feature are left out.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are.
+    recipe : {"native", "encoded", "linear"}
+        See above.
+    n_rows : int
+        How many rows the plan will be fitted on.
+    task : Task
+        What is predicted; its target is left out, whatever role the schema gives it.
+    levels : mapping of str to int, optional
+        How many levels a categorical column has, where it is not what ``Column.levels`` says (None there means more
+        than 1,000).
+
+    Raises
+    ------
+    UsageError
+        If there is no such recipe.
+
+    Examples
+    --------
+    >>> from mlwright.data.schema import Column, TaskKind
+    >>> schema = Schema((Column("age", Kind.NUMERIC), Column("plan", Kind.CATEGORICAL, levels=("year", "month"))))
+    >>> task = Task(TaskKind.BINARY, "churn", "roc_auc", ("No", "Yes"))
+    >>> [t.kind for t in build(schema, "linear", n_rows=100, task=task).transforms]
+    ['scaled_number', 'one_hot']
+    """
+    if recipe not in RECIPES:
+        raise UsageError("unknown recipe", got=recipe, allowed=RECIPES)
+    known = levels or {}
+    features = [column for column in schema.features if column.name != task.target]
+    n_texts = sum(column.kind is Kind.TEXT for column in features)
+    terms = min(2000, max(50, _CELLS // max(1, n_rows * n_texts)))
+    transforms: list[Transform] = []
+    for column in features:
+        name = column.name
+        if column.kind is Kind.CATEGORICAL:
+            n_levels = known.get(name, _MANY + 1 if column.levels is None else len(column.levels))
+            transforms += _categorical(name, n_levels, recipe, rare=_rare(n_rows))
+        elif column.kind in _BY_KIND:
+            plain, linear = _BY_KIND[column.kind]
+            transforms.append(linear(name) if recipe == "linear" else plain(name))
+        elif column.kind is Kind.TEXT:
+            transforms.append(TextTFIDF(name, max_terms=terms) if recipe == "linear" else TextSVD(name))
+    return FeaturePlan(transforms)
+
+
+_BY_KIND: Mapping[Kind, tuple[Callable[[str], Transform], Callable[[str], Transform]]] = {
+    Kind.NUMERIC: (Number, ScaledNumber),
+    Kind.BOOLEAN: (Number, ScaledNumber),
+    Kind.DATETIME: (DatetimeParts, lambda name: DatetimeParts(name, cyclic=True)),
+}
+
+
+def _rare(n_rows: int) -> int:
+    """Return how often a level must occur to stand alone: two or three rows say nothing among thousands."""
+    return 2 if n_rows < 5000 else 5
+
+
+def _categorical(name: str, n_levels: int, recipe: str, *, rare: int) -> list[Transform]:
+    if recipe == "native":
+        codes = CategoryCodes(name, min_count=rare, max_levels=_MANY)
+        return [codes, TargetEncoding(name)] if n_levels > _MANY else [codes]
+    few = _FEW_FOR_LINEAR if recipe == "linear" else _FEW_FOR_TREES
+    if n_levels <= few:
+        return [OneHot(name, min_count=rare, max_levels=few)]
+    return [TargetEncoding(name, scaled=recipe == "linear")]

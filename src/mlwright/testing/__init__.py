@@ -1,0 +1,1 @@
+"""Conformance kits that ship with the package; nothing in mlwright imports them."""
