@@ -1,0 +1,1 @@
+"""Checks: one file each; the closed table is `mlwright.core.kinds.CHECKS`."""

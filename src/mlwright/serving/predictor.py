@@ -1,0 +1,285 @@
+"""Predictor: a loaded bundle as a function from records to predictions.
+
+A record goes through three seams: `RecordReader.read` (raw values to canonical cells), ``plan.row`` for each view
+(cells to numbers) and ``ensemble.predict_row`` (numbers to outputs). A table goes through the batch twins of the
+same. What comes out is put into the user's own labels here, and nowhere else. Nothing of training is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from mlwright import bundle
+from mlwright.bundle.state import State
+from mlwright.core.errors import BundleContentError, RecordError
+from mlwright.core.types import Floats, Json, Record
+from mlwright.data.schema import Schema, Task
+from mlwright.data.values import Cell, Columns
+from mlwright.serving.answers import TOLERANCE, answerer, difference
+from mlwright.serving.validation import RecordReader, stack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["EnsembleLike", "PlanLike", "Predictor"]
+
+_FEW = 8  # below so many records the row path is faster than building columns
+_MAX_PROBLEMS = 100
+
+
+class PlanLike(Protocol):
+    """One view's feature plan, as `mlwright.features.plan.FeaturePlan` is. Called from any thread."""
+
+    @property
+    def inputs(self) -> Iterable[str]:
+        """The raw columns that it reads."""
+        ...
+
+    def batch(self, columns: Columns) -> Floats:
+        """Return the matrix of shape (n_rows, n_columns)."""
+        ...
+
+    def row(self, cells: Mapping[str, Cell]) -> Floats:
+        """Return one row of shape (n_columns,), equal to that of `batch`."""
+        ...
+
+
+class EnsembleLike(Protocol):
+    """The weighted models, as `mlwright.models.ensemble.Ensemble` is. Called from any thread."""
+
+    def predict(self, matrices: Mapping[str, Floats]) -> Floats:
+        """Return shape (n_rows, n_outputs) for one matrix a view."""
+        ...
+
+    def predict_row(self, rows: Mapping[str, Floats]) -> Sequence[float]:
+        """Return `n_outputs` numbers for one row a view."""
+        ...
+
+
+class Predictor:
+    """A bundle that answers.
+
+    Parameters
+    ----------
+    manifest : dict
+        The bundle's manifest; ``name``, ``task`` and ``schema`` are read here.
+    plans : mapping of str to plan
+        One feature plan a view.
+    ensemble : ensemble
+        The models with their weights.
+    golden : list of dict, optional
+        ``{"record", "prediction"}`` as recorded when the bundle was made.
+    sha256 : str, optional
+        The bundle's hash.
+    """
+
+    def __init__(
+        self,
+        manifest: Json,
+        plans: Mapping[str, PlanLike],
+        ensemble: EnsembleLike,
+        *,
+        golden: list[Json] | None = None,
+        sha256: str = "",
+    ) -> None:
+        self.manifest = manifest
+        self.name: str = manifest["name"]
+        self.task = Task.from_json(manifest["task"])
+        self.schema = Schema.from_json(manifest["schema"])
+        self.golden = list(golden or [])
+        self.sha256 = sha256
+        self.verified = False
+        self.plans = dict(plans)
+        self.ensemble = ensemble
+        inputs = {name for plan in plans.values() for name in plan.inputs}
+        foreign = sorted(inputs.difference(self.schema.names))
+        if foreign:
+            raise BundleContentError("the plan reads columns that the schema does not hold", got=foreign)
+        self.reader = RecordReader(self.schema, inputs)
+        self._rows = [(view, plan.row) for view, plan in plans.items()]
+        self._answer = answerer(self.task)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read, audit and build the bundle at `path`, and verify that it reproduces its golden predictions.
+
+        Raises
+        ------
+        BundleError
+            Not a bundle, damaged, of an unknown kind, or one that does not reproduce its golden predictions.
+        """
+        predictor = cls.from_contents(bundle.read(Path(path)))
+        predictor.verify_golden()
+        return predictor
+
+    @classmethod
+    def from_contents(cls, contents: bundle.Contents) -> Self:
+        """Build what audited contents hold; golden records are not asked."""
+        from mlwright.features.plan import FeaturePlan
+        from mlwright.models.ensemble import Ensemble
+
+        return cls(
+            contents.manifest,
+            {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()},
+            Ensemble.from_states(
+                [
+                    _placed(model, member)
+                    for model, member in zip(contents.models, contents.ensemble, strict=True)
+                ]
+            ),
+            golden=contents.golden,
+            sha256=contents.sha256,
+        )
+
+    # One record
+
+    def predict_one(self, record: Record) -> Json:
+        """Predict one record.
+
+        Parameters
+        ----------
+        record : dict
+            One field a feature; absent, null and NaN mean missing.
+
+        Returns
+        -------
+        dict
+            ``prediction`` (a label of the user's own type, or a number), ``probability`` by label (classes only) and
+            ``warnings``.
+
+        Raises
+        ------
+        RecordError
+            If the record does not fit the schema; ``problems`` lists all that is wrong.
+        """
+        cells, warnings = self.reader.read(record)
+        return self._answer(self._raw(cells), warnings)
+
+    def _raw(self, cells: Mapping[str, Cell]) -> Sequence[float]:
+        return self.ensemble.predict_row({view: row(cells) for view, row in self._rows})
+
+    def rows(self, record: Record) -> dict[str, Floats]:
+        """Return the row of each view, of shape (n_columns,), without validation: what cannot be read is missing."""
+        cells = self.reader.cells(record)
+        return {view: row(cells) for view, row in self._rows}
+
+    def raw_one(self, record: Record) -> list[float]:
+        """Return the ensemble's `n_outputs` numbers for one record, without validation."""
+        return list(self.ensemble.predict_row(self.rows(record)))
+
+    # Many
+
+    def predict_many(self, records: Sequence[Record]) -> list[Json]:
+        """Predict a list of records; as `predict_one` for each, within rounding, and faster.
+
+        Raises
+        ------
+        RecordError
+            If any record does not fit; each of its problems has the record's index under ``record``.
+        """
+        read: list[tuple[dict[str, Cell], list[Json]]] = []
+        problems: list[Json] = []
+        for index, record in enumerate(records):
+            try:
+                read.append(self.reader.read(record))
+            except RecordError as error:
+                problems += [{"record": index, **problem} for problem in error.problems]
+                if len(problems) >= _MAX_PROBLEMS:
+                    break
+        if problems:
+            raise RecordError(problems[:_MAX_PROBLEMS])
+        if len(read) < _FEW:
+            return [self._answer(self._raw(cells), warnings) for cells, warnings in read]
+        raw = self.raw_columns(self._columns([cells for cells, _ in read]))
+        return [
+            self._answer(outputs, warnings) for outputs, (_, warnings) in zip(raw.tolist(), read, strict=True)
+        ]
+
+    def _columns(self, rows: list[dict[str, Cell]]) -> Columns:
+        return {c.name: stack(c, [row[c.name] for row in rows]) for c in self.reader.columns}
+
+    def matrices(self, columns: Columns) -> dict[str, Floats]:
+        """Return the matrix of each view, of shape (n_rows, n_columns), for canonical columns."""
+        return {view: plan.batch(columns) for view, plan in self.plans.items()}
+
+    def raw_columns(self, columns: Columns) -> Floats:
+        """Return the ensemble's outputs for canonical columns, of shape (n_rows, n_outputs)."""
+        return self.ensemble.predict(self.matrices(columns))
+
+    # Tables
+
+    def predict(self, table: Any) -> Any:
+        """Predict a table; the answer is of the same kind.
+
+        Parameters
+        ----------
+        table : pyarrow.Table, pandas.DataFrame, polars.DataFrame or list of dict
+            One column a feature. Cells that are missing or cannot be read are predicted as missing.
+
+        Returns
+        -------
+        same kind as `table`
+            Columns ``prediction`` and, for classes, one ``probability_<label>`` each; a pandas frame keeps its index.
+
+        Raises
+        ------
+        SchemaError
+            If columns that every training row filled are absent; the message names all of them.
+        """
+        from mlwright.serving import tables
+
+        if isinstance(table, (list, tuple)):
+            return self.predict_many(table)
+        return tables.predict(self, table)
+
+    def predict_arrow(self, table: pa.Table) -> pa.Table:
+        """Predict an Arrow table; see `predict`."""
+        from mlwright.serving import tables
+
+        return tables.predict_arrow(self, table)
+
+    # Proof
+
+    def verify_golden(self) -> int:
+        """Predict the golden records by the row and by the batch path and return how many agreed: all of them.
+
+        Raises
+        ------
+        BundleContentError
+            Naming the record and by how much it differs from what the bundle says.
+        """
+        if not self.golden:
+            raise BundleContentError(
+                "the bundle holds no golden records, so nothing shows that it still predicts as it did",
+                fix="make the bundle again",
+            )
+        records = [row["record"] for row in self.golden]
+        batch = self.raw_columns(self._columns([self.reader.cells(record) for record in records])).tolist()
+        for index, row in enumerate(self.golden):
+            try:
+                answer = self.predict_one(row["record"])
+            except RecordError:
+                # A training row may hold what a request may not, such as a word among numbers.
+                answer = self._answer(self.raw_one(row["record"]), [])
+            for path, found in (("row", answer), ("batch", self._answer(batch[index], []))):
+                apart = difference(row["prediction"], found)
+                if apart is not None:
+                    raise BundleContentError(
+                        f"golden record {index} is not reproduced by the {path} path: {apart}",
+                        allowed=f"a relative difference of {TOLERANCE}",
+                        fix="make the bundle again with this version, or load it with the version that made it",
+                    )
+        self.verified = True
+        return len(self.golden)
+
+
+def _placed(model: State, member: Json) -> State:
+    """Return the model's state with its place in the ensemble as the manifest says it."""
+    place = {key: member[key] for key in ("view", "weight", "link")}
+    if model.tree.get("member", place) != place:
+        raise BundleContentError(
+            "a model's own place in the ensemble is not that of the manifest", got=model.tree["member"]
+        )
+    return State({**model.tree, "member": place}, model.arrays, model.blobs)

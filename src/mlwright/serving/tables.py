@@ -1,0 +1,119 @@
+"""Tables in, tables of predictions out: Arrow, pandas and polars. pyarrow is loaded here and not before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlwright.core.errors import SchemaError, UsageError
+from mlwright.core.types import Floats
+from mlwright.data.schema import TaskKind
+from mlwright.data.values import Columns, columns, reader
+from mlwright.serving.answers import THRESHOLD, label_key
+from mlwright.serving.validation import stack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlwright.serving.predictor import Predictor
+
+__all__ = ["answers", "predict", "predict_arrow"]
+
+
+def predict(predictor: Predictor, table: Any) -> Any:
+    """Predict a table of any kind that mlwright knows; see `Predictor.predict`."""
+    import pyarrow as pa
+
+    library = type(table).__module__.partition(".")[0]
+    if isinstance(table, pa.RecordBatch):
+        return predict_arrow(predictor, pa.Table.from_batches([table])).combine_chunks().to_batches()[0]
+    if isinstance(table, pa.Table):
+        return predict_arrow(predictor, table)
+    if library == "polars" and hasattr(table, "to_arrow") and hasattr(table, "columns"):
+        _demand(predictor, table.columns)
+        wanted = [column.name for column in predictor.reader.columns if column.name in set(table.columns)]
+        return type(table)(predict_arrow(predictor, table.select(wanted).to_arrow()))
+    if library == "pandas" and hasattr(table, "columns"):
+        return _predict_pandas(predictor, table)
+    raise UsageError(
+        "not a table that can be predicted",
+        got=f"a value of type {type(table).__module__}.{type(table).__qualname__}",
+        allowed="pyarrow.Table, pandas.DataFrame, polars.DataFrame, a list of records",
+        fix="use predict_one for a single record",
+    )
+
+
+def predict_arrow(predictor: Predictor, table: pa.Table) -> pa.Table:
+    """Predict an Arrow table; see `Predictor.predict`."""
+    _demand(predictor, table.column_names)
+    names = [column.name for column in predictor.reader.columns]
+    return answers(predictor, predictor.raw_columns(columns(table, predictor.schema, names)))
+
+
+def _predict_pandas(predictor: Predictor, frame: Any) -> Any:
+    import pyarrow as pa
+
+    _demand(predictor, frame.columns)
+    typed: dict[str, pa.Array] = {}
+    mixed: dict[str, Any] = {}
+    for column in predictor.reader.columns:
+        if column.name not in frame.columns:
+            continue
+        values = frame[column.name]
+        try:
+            typed[column.name] = pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            # A column of objects without one type: each is read as a record's value would be.
+            read = reader(column)
+            mixed[column.name] = stack(column, [read(value) for value in values])
+    names = [column.name for column in predictor.reader.columns if column.name not in mixed]
+    # A table without columns has no length, so the row numbers come along.
+    table = pa.table({**typed, "": pa.array(np.arange(len(frame)))})
+    canonical: Columns = {**columns(table, predictor.schema, names), **mixed}
+    result = answers(predictor, predictor.raw_columns(canonical)).to_pandas()
+    result.index = frame.index
+    return result
+
+
+def _demand(predictor: Predictor, present: Any) -> None:
+    """Raise `SchemaError` naming every required column that is not `present`, and every doubled one."""
+    present = list(present)
+    absent = [c.name for c in predictor.reader.columns if c.required and c.name not in present]
+    if absent:
+        raise SchemaError(
+            f"the table lacks {len(absent)} column{'s' if len(absent) > 1 else ''} that the model needs: "
+            + ", ".join(absent),
+            got=present[:50],
+            fix="give the columns that the model was trained on; the bundle's schema lists them",
+        )
+    doubled = sorted({c.name for c in predictor.reader.columns if present.count(c.name) > 1})
+    if doubled:
+        raise SchemaError(
+            "the table holds columns of the same name", got=doubled, fix="drop or rename all but one of each"
+        )
+
+
+def answers(predictor: Predictor, raw: Floats) -> pa.Table:
+    """Return ``prediction`` and ``probability_<label>`` for outputs of shape (n_rows, n_outputs)."""
+    import pyarrow as pa
+
+    task = predictor.task
+    if task.kind is TaskKind.REGRESSION:
+        return pa.table({"prediction": np.ascontiguousarray(raw[:, 0])})
+    if task.kind is TaskKind.BINARY:
+        chances = np.column_stack([1.0 - raw[:, 0], raw[:, 0]])
+        codes = (raw[:, 0] >= THRESHOLD).astype(np.int64)
+    else:
+        chances, codes = raw, raw.argmax(axis=1)
+    kinds = {type(label) for label in task.labels}
+    labels = pa.array(task.labels if len(kinds) == 1 else [label_key(label) for label in task.labels])
+    return pa.table(
+        {
+            "prediction": labels.take(pa.array(codes)),
+            **{
+                f"probability_{label_key(label)}": np.ascontiguousarray(chances[:, index])
+                for index, label in enumerate(task.labels)
+            },
+        }
+    )
