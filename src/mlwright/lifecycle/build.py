@@ -1,0 +1,346 @@
+"""Build: from a table to the contents of a bundle. Knows no store, no registry and no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlwright.bundle import Contents, State
+from mlwright.core.clock import Deadline
+from mlwright.core.errors import DataError, RecordError, RefusedError, UsageError
+from mlwright.core.events import Event, Listener, silent
+from mlwright.core.types import Floats, Json, Record
+from mlwright.data.checks.base import CheckContext
+from mlwright.data.checks.run import refused, run_checks
+from mlwright.data.findings import Finding
+from mlwright.data.infer import infer
+from mlwright.data.schema import Kind, Role, Schema, Task
+from mlwright.data.split import Pinned, Split, make_split
+from mlwright.data.table import Table
+from mlwright.data.task import infer_task, target_values
+from mlwright.data.values import Columns, take
+from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.evaluation import Evaluation, evaluate
+from mlwright.evaluate.importance import permutation_importance
+from mlwright.evaluate.reference import reference
+from mlwright.evaluate.report import card, render
+from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.records import records
+from mlwright.metrics import get
+from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
+from mlwright.serving.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Built", "Prepared", "build", "prepare", "resampled_units"]
+
+_N_GOLDEN = 20
+_N_BLOCKS = 20  # of time, for intervals that respect the order
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A table that is read, understood, checked and split.
+
+    Parameters
+    ----------
+    table : Table
+        The rows whose target is known; `split` numbers them.
+    test : Table or None
+        The user's own test rows; then ``split.test`` is empty.
+    task : Task
+        What is predicted.
+    findings : list of Finding
+        What the checks said.
+    split : Split
+        Which rows train, validate and test.
+    notes : tuple of str
+        What was seen while reading.
+    """
+
+    table: Table
+    task: Task
+    findings: list[Finding]
+    split: Split
+    test: Table | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def evaluated(self) -> Table | None:
+        """The rows that no search sees; None if none are kept."""
+        if self.test is not None:
+            return self.test
+        return self.table.take(self.split.test) if len(self.split.test) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build gives.
+
+    Parameters
+    ----------
+    contents : Contents
+        All of the bundle, golden records and report included.
+    study : StudyResult
+        The trials and the fitted models.
+    evaluation : Evaluation
+        On the test rows, or from the folds if none are kept.
+    proof : tuple
+        What `mlwright.lifecycle.equality.prove_equal` takes: predictions, canonical columns and JSON records.
+    """
+
+    contents: Contents
+    study: StudyResult
+    evaluation: Evaluation
+    proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
+
+
+def prepare(
+    raw: pa.Table,
+    project: Project,
+    *,
+    test: pa.Table | None = None,
+    pinned: Pinned | None = None,
+    hashes: np.ndarray | None = None,
+    notes: Sequence[str] = (),
+    listener: Listener = silent,
+) -> Prepared:
+    """Understand, check and split a raw table.
+
+    Raises
+    ------
+    DataError, UsageError
+        If it cannot be learned from; the message says what to do.
+    RefusedError
+        If a check says stop and the project does not accept it; the error's ``findings`` hold them all.
+    """
+    table = Table(raw, _schema(raw, project))
+    target = _target(table, project)
+    table = Table(
+        raw,
+        table.schema
+        if table.schema[target].role is Role.TARGET
+        else table.schema.with_role(target, Role.TARGET),
+    )
+    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric)
+    y = target_values(table, task)
+    known = ~np.isnan(y)
+    notes = list(notes)
+    if not known.all():
+        rows = np.flatnonzero(known)
+        notes.append(f"{len(y) - len(rows):,} of {len(y):,} rows have no '{target}' and were left out")
+        table, y = table.take(rows), y[rows]
+        hashes = None if hashes is None else hashes[rows]
+    columns = table.columns()
+    listener(Event("step", "checking"))
+    context = CheckContext(table, columns, y, task, project.checks_ban)
+    findings = run_checks(context, project.checks_accept)
+    for finding in findings:
+        listener(Event("finding", finding.what, finding.to_json()))
+    stopped = refused(findings, project.checks_accept)
+    if stopped:
+        raise RefusedError(
+            f"{stopped[0].code}: {stopped[0].what}",
+            details={"findings": [finding.to_json() for finding in findings]},
+            fix=f'{stopped[0].advice} Or accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
+        )
+    holdout = 0.0 if test is not None else project.task_holdout
+    split = make_split(
+        table,
+        y,
+        task,
+        spec=project.task_split,
+        holdout=holdout,
+        seed=project.task_seed,
+        pinned=pinned,
+        hashes=hashes,
+    )
+    listener(Event("note", f"split: {split.reason}", split.to_json()))
+    own = None if test is None else _own_test(test, table.schema, task)
+    return Prepared(table, task, findings, split, own, tuple(notes))
+
+
+def _schema(raw: pa.Table, project: Project) -> Schema:
+    roles: dict[str, Role] = dict.fromkeys(project.data_ignore, Role.IGNORED)
+    if project.data_time:
+        roles[project.data_time] = Role.TIME
+    if project.data_group:
+        roles[project.data_group] = Role.GROUP
+    for name in [*roles, *project.data_kinds]:
+        if name not in raw.column_names:
+            raise UsageError(
+                "the project names a column that the data does not have",
+                got=name,
+                allowed=raw.column_names[:50],
+            )
+    kinds = {name: Kind(kind) for name, kind in project.data_kinds.items()}
+    return infer(raw, target=project.task_target, roles=roles, kinds=kinds)
+
+
+def _target(table: Table, project: Project) -> str:
+    if project.task_target:
+        return project.task_target
+    raise UsageError(
+        "no target: which column should be predicted?",
+        allowed=table.schema.names[:50],
+        fix='say it with `--target COLUMN`, or target = "COLUMN" under [task]',
+    )
+
+
+def _own_test(raw: pa.Table, schema: Schema, task: Task) -> Table:
+    absent = [c.name for c in schema.features if c.required and c.name not in raw.column_names]
+    if task.target not in raw.column_names or absent:
+        raise DataError(
+            "the test table lacks columns",
+            got=absent or [task.target],
+            fix="give it the training table's columns",
+        )
+    own = Table(raw, schema)
+    known = ~np.isnan(target_values(own, task))
+    if not known.any():
+        raise DataError(
+            f"no row of the test table has a known '{task.target}'",
+            allowed=[str(v) for v in task.labels] or "numbers",
+        )
+    return own.take(np.flatnonzero(known))
+
+
+def build(
+    prepared: Prepared,
+    project: Project,
+    deadline: Deadline,
+    *,
+    lineage: Mapping[str, Any],
+    journal: Journal | None = None,
+    replay: Sequence[TrialResult] | None = None,
+    listener: Listener = silent,
+) -> Built:
+    """Search, evaluate and package; with `replay`, from recorded trials and without a clock.
+
+    Equal inputs and equal recorded trials give equal contents, byte by byte.
+    """
+    table, task, split = prepared.table, prepared.task, prepared.split
+    columns = table.columns()
+    y = target_values(table, task)
+    train_columns, train_y = take(columns, split.train), y[split.train]
+    data = StudyData(train_columns, train_y, table.schema, task, split.folds, project.task_seed)
+    listener(Event("step", "searching"))
+    study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
+
+    listener(Event("step", "evaluating"))
+    kept = prepared.evaluated
+    rows_columns = train_columns if kept is None else kept.columns()
+    truth = train_y if kept is None else target_values(kept, task)
+    predict = _predictor(study)
+    predicted = predict(rows_columns)
+    evaluation = _evaluate(prepared, study, truth, predicted, rows_columns, project)
+
+    listener(Event("step", "packaging"))
+    trials = [result.to_json() for result in study.results]
+    contents = Contents(
+        name=project.name,
+        task=task.to_json(),
+        schema=table.schema.to_json(),
+        plan=State.nest({view: plan.state() for view, plan in sorted(study.plans.items())}),
+        models=study.ensemble.states(),
+        ensemble=[state.tree["member"] for state in study.ensemble.states()],
+        lineage={**lineage, "seed": project.task_seed, "split": split.to_json(), "trials": trials},
+        reference=reference(train_columns, predict(train_columns), task),
+    )
+    proof_rows = table.take(split.train) if kept is None else kept
+    json_rows = records(proof_rows.arrow, table.schema)
+    predictor = Predictor.from_contents(contents)
+    golden = [
+        {"record": row, "prediction": predictor.predict_one(row, check=False)}
+        for row in json_rows[:_N_GOLDEN]
+    ]
+    document = ReportContext(
+        name=project.name,
+        task=task,
+        schema=table.schema,
+        n_rows=table.n_rows,
+        findings=tuple(prepared.findings),
+        split=split.to_json()
+        | ({"n_test": kept.n_rows} if prepared.test is not None and kept is not None else {}),
+        trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
+        evaluation=evaluation,
+        lineage=dict(lineage) | {"seed": project.task_seed},
+        notes=prepared.notes,
+    )
+    contents = replace(
+        contents,
+        golden=golden,
+        documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
+    )
+    return Built(contents, study, evaluation, (predicted, rows_columns, json_rows))
+
+
+def _golden(predictor: Predictor, rows: list[Record]) -> list[Json]:
+    """Return the first records that a client could send, with their answers."""
+    golden: list[Json] = []
+    for row in rows:
+        try:
+            golden.append({"record": row, "prediction": predictor.predict_one(row)})
+        except RecordError:  # your own test rows may miss what training never missed
+            continue
+        if len(golden) == _N_GOLDEN:
+            break
+    return golden
+
+
+def _predictor(study: StudyResult) -> Any:
+    def predict(columns: Columns) -> Floats:
+        return study.ensemble.predict({view: plan.batch(columns) for view, plan in study.plans.items()})
+
+    return predict
+
+
+def _evaluate(
+    prepared: Prepared,
+    study: StudyResult,
+    truth: Floats,
+    predicted: Floats,
+    columns: Columns,
+    project: Project,
+) -> Evaluation:
+    kept, split = prepared.evaluated, prepared.split
+    if kept is None:
+        shown = np.flatnonzero(~np.isnan(study.predicted[:, 0]))
+        baselines = {
+            result.trial.model: result.predicted[shown]
+            for result in reversed(study.results)
+            if result.trial.model in study.baselines
+        }
+        rows = prepared.table.take(split.train[shown])
+        scored, basis = study.predicted[shown], "cross-validation"
+    else:
+        matrices = {view: plan.batch(columns) for view, plan in study.baseline_plans.items()}
+        baselines = {kind: ensemble.predict(matrices) for kind, ensemble in study.baselines.items()}
+        rows, scored, basis = kept, predicted, "test"
+        shown = np.arange(len(truth))
+    seed = project.task_seed
+    measured = evaluate(
+        prepared.task, truth[shown], scored, baselines, basis=basis, seed=seed, **resampled_units(rows, split)
+    )
+    metric = get(prepared.task.metric)
+    return measured.with_importance(
+        permutation_importance(_predictor(study), columns, truth, metric, seed=seed)
+    )
+
+
+def resampled_units(rows: Table, split: Split) -> Json:
+    """Return what intervals resample together: whole groups, or blocks of time."""
+    if split.column is None:
+        return {}
+    values = rows.columns([split.column])[split.column]
+    if split.kind == "group":
+        codes = values if isinstance(values, np.ndarray) else values.codes
+        return {"groups": np.unique(codes, return_inverse=True)[1]}
+    if split.kind == "time" and isinstance(values, np.ndarray):
+        rank = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+        return {"blocks": rank * _N_BLOCKS // max(1, len(rank))}
+    return {}

@@ -1,0 +1,103 @@
+"""Predict: a file of any size through a bundle, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlwright.core.errors import SchemaError, UsageError
+from mlwright.core.events import Event, Listener, silent
+from mlwright.data.read import iter_batches
+from mlwright.data.write import Writer
+from mlwright.serving.predictor import Predictor
+from mlwright.tracking.registry import resolve
+from mlwright.tracking.store import find_store
+
+__all__ = ["Predicted", "find_bundle", "load", "predict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a batch prediction wrote."""
+
+    model: str
+    sha256: str
+    output: Path
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON tree."""
+        return {"model": self.model, "sha256": self.sha256, "output": str(self.output), "rows": self.rows}
+
+
+def find_bundle(model: str | Path, *, store: str | Path | None = None) -> Path:
+    """Return the directory of a bundle: a path as it is, else the registry's ``name``, ``name@alias``, ``name/version``."""
+    path = Path(model)
+    if (
+        (path / "manifest.json").is_file()
+        or path.is_dir()
+        or (isinstance(model, Path) and path.is_absolute())
+    ):
+        return path
+    return resolve(find_store(named=store), str(model)).path
+
+
+def load(model: str | Path, *, store: str | Path | None = None) -> Predictor:
+    """Load a model that answers.
+
+    Parameters
+    ----------
+    model : str or Path
+        A bundle's directory, or a registered model: ``"churn"`` (its champion), ``"churn@challenger"``, ``"churn/3"``.
+
+    Raises
+    ------
+    BundleError
+        If the bundle does not pass its audit or does not reproduce its golden predictions.
+    """
+    return Predictor.load(find_bundle(model, store=store))
+
+
+def predict(
+    model: str | Path,
+    source: Any,
+    output: str | Path,
+    *,
+    query: str | None = None,
+    store: str | Path | None = None,
+    listener: Listener = silent,
+) -> Predicted:
+    """Predict a table that need not fit into memory, and write it with the predictions beside it.
+
+    Parameters
+    ----------
+    model : str or Path
+        As `load` takes it.
+    source : str or table
+        As `run` takes it.
+    output : str or Path
+        A CSV, TSV, JSON lines or Parquet file; it appears when all is written.
+    """
+    predictor = load(model, store=store)
+    out = Path(output)
+    if isinstance(source, (str, Path)) and out.exists() and out.resolve() == Path(source).resolve():
+        raise UsageError("input and output are the same file", got=str(out), fix="name another output")
+    rows = 0
+    with Writer(out) as writer:
+        for batch in iter_batches(source, query=query):
+            answers = predictor.predict_arrow(batch)
+            taken = set(batch.column_names) & set(answers.column_names)
+            if taken:
+                raise SchemaError(
+                    "the input has columns of the names that predictions get",
+                    got=sorted(taken),
+                    fix="rename them",
+                )
+            table = batch
+            for name in answers.column_names:
+                table = table.append_column(name, answers.column(name))
+            writer.write(table)
+            rows += batch.num_rows
+            listener(Event("progress", f"{rows:,} rows predicted", {"rows": rows}))
+    return Predicted(predictor.name, predictor.sha256, out, rows)

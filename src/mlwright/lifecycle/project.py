@@ -1,0 +1,253 @@
+"""Project: `mlwright.toml`, read into one frozen dataclass. Every key stands in `KEYS`, and nowhere else."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mlwright.core import kinds
+from mlwright.core.clock import parse_duration
+from mlwright.core.errors import ProjectError
+from mlwright.core.params import Choice, Flag, Number, Rule
+from mlwright.data.schema import Kind, TaskKind
+
+__all__ = ["FILE", "KEYS", "Project", "load_project", "slug"]
+
+FILE = "mlwright.toml"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A string that is not empty."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(value.strip())
+
+    def __str__(self) -> str:
+        return "a text"
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """A list of strings."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+    def __str__(self) -> str:
+        return "a list of texts"
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name that is safe in paths and addresses."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(_NAME.fullmatch(value))
+
+    def __str__(self) -> str:
+        return "lower-case letters, digits, - and _, at most 63"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """A table of kinds by column."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, Mapping) and all(kind in set(Kind) for kind in value.values())
+
+    def __str__(self) -> str:
+        return f"a table of column = kind, with the kinds {', '.join(Kind)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Duration:
+    """A duration with a unit."""
+
+    def allows(self, value: Any) -> bool:
+        return (
+            isinstance(value, (str, int, float)) and not isinstance(value, bool) and parse_duration(value) > 0
+        )
+
+    def __str__(self) -> str:
+        return "a duration such as 60s, 5m or 1h"
+
+
+KEYS: Mapping[str, Rule] = MappingProxyType(
+    {
+        "name": _Name(),
+        "data.source": _Text(),
+        "data.query": _Text(),
+        "data.prepare": _Text(),
+        "data.time": _Text(),
+        "data.group": _Text(),
+        "data.ignore": _Texts(),
+        "data.kinds": _Kinds(),
+        "task.target": _Text(),
+        "task.kind": Choice(tuple(map(str, TaskKind))),
+        "task.metric": Choice(tuple(kinds.METRICS)),
+        "task.budget": _Duration(),
+        "task.split": _Text(),
+        "task.holdout": Number(0.0, 0.9),
+        "task.seed": Number(0, 2**31 - 1, integer=True),
+        "checks.accept": _Texts(),
+        "checks.ban": _Texts(),
+        "gate.margin": Number(0.0),
+        "gate.beats_baseline": Flag(),
+        "serve.host": _Text(),
+        "serve.port": Number(0, 65535, integer=True),
+        "serve.log": Flag(),
+    }
+)
+_SECTIONS = sorted({key.partition(".")[0] for key in KEYS if "." in key})
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a project file says; a field each key, named ``section_key``.
+
+    Parameters
+    ----------
+    name : str
+        The model's name in the registry.
+    data_source : str or object
+        A path, glob or database URL, relative to the project's folder; or a table in memory.
+    folder : Path, optional
+        Where the project file lies; None for a plain source.
+
+    Other fields are the keys of ``mlwright.toml``, which ``docs/project.md`` explains.
+    """
+
+    name: str = ""
+    data_source: Any = None
+    data_query: str | None = None
+    data_prepare: str | None = None
+    data_time: str | None = None
+    data_group: str | None = None
+    data_ignore: tuple[str, ...] = ()
+    data_kinds: Mapping[str, str] = field(default_factory=dict)
+    task_target: str | None = None
+    task_kind: str | None = None
+    task_metric: str | None = None
+    task_budget: str | float = "60s"
+    task_split: str = "auto"
+    task_holdout: float = 0.2
+    task_seed: int = 0
+    checks_accept: tuple[str, ...] = ()
+    checks_ban: tuple[str, ...] = ()
+    gate_margin: float = 0.0
+    gate_beats_baseline: bool = True
+    serve_host: str = "127.0.0.1"
+    serve_port: int = 8000
+    serve_log: bool = True
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        defaults = {f.name: f.default for f in fields(self)}
+        for key, rule in KEYS.items():
+            name = key.replace(".", "_")
+            value = getattr(self, name)
+            if key == "data.source" and value is not None and not isinstance(value, str):
+                continue
+            if value is None or value == "" or value == defaults.get(name):
+                continue
+            if not rule.allows(value):
+                raise ProjectError(f"{key} in the project", got=value, allowed=str(rule))
+
+    @property
+    def budget(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.task_budget)
+
+    @property
+    def source(self) -> Any:
+        """The source with its path made absolute from the project's folder."""
+        if not isinstance(self.data_source, str) or self.folder is None or "://" in self.data_source:
+            return self.data_source
+        return str(self.folder / self.data_source)
+
+    def having(self, **changes: Any) -> Project:
+        """Return a project with the fields that are not None changed."""
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys as a JSON tree; a table in memory is named, not held."""
+        tree = {key: getattr(self, key.replace(".", "_")) for key in KEYS}
+        if not isinstance(self.data_source, (str, type(None))):
+            tree["data.source"] = None
+        tree["data.kinds"] = dict(self.data_kinds)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in tree.items()}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any], folder: Path | None = None) -> Project:
+        """Build a project from `to_json`'s tree."""
+        values = {key.replace(".", "_"): tuple(v) if isinstance(v, list) else v for key, v in tree.items()}
+        return cls(**values, folder=folder)
+
+
+def slug(text: str) -> str:
+    """Return a name for the registry made of `text`.
+
+    Examples
+    --------
+    >>> slug("Telco Churn (2024).csv")
+    'telco-churn-2024-csv'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:60] or "model"
+
+
+def load_project(path: str | Path) -> Project:
+    """Read the project file at `path`, or in the folder `path`.
+
+    Raises
+    ------
+    ProjectError
+        If it is not there, no TOML, or holds an unknown key or a value that a key does not take.
+    """
+    file = Path(path)
+    file = file / FILE if file.is_dir() else file
+    if not file.is_file():
+        raise ProjectError(
+            f"no {FILE} there", got=str(path), fix="run `mlwright init` to write one, or name a data file"
+        )
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{file} is not TOML: {error}") from error
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
+            if key not in _SECTIONS:
+                raise ProjectError(
+                    f"{file}: unknown section", got=key, allowed=_SECTIONS, fix=_nearest(key, _SECTIONS)
+                )
+        else:
+            flat[key] = value
+    for key in flat:
+        if key not in KEYS:
+            raise ProjectError(
+                f"{file}: unknown key", got=key, allowed=sorted(KEYS), fix=_nearest(key, list(KEYS))
+            )
+    flat.setdefault("name", slug(file.resolve().parent.name))
+    for key, value in flat.items():
+        if not KEYS[key].allows(value):
+            raise ProjectError(f"{file}: {key}", got=value, allowed=str(KEYS[key]))
+    return Project.from_json(flat, folder=file.resolve().parent)
+
+
+def _nearest(word: str, words: list[str]) -> str | None:
+    """Say which known word was likely meant, by the whole key or by its last part."""
+    near = difflib.get_close_matches(word, words, n=1) or [
+        known
+        for known in words
+        if difflib.get_close_matches(word.rpartition(".")[2], [known.rpartition(".")[2]], n=1, cutoff=0.75)
+    ]
+    return f"did you mean '{near[0]}'?" if near else None

@@ -1,0 +1,94 @@
+"""Recorded: a past run as it was written down, and its table from the kept snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlwright.bundle.arrays import decode
+from mlwright.core.errors import StoreError
+from mlwright.core.files import read_json
+from mlwright.data.findings import Finding, Severity
+from mlwright.data.fingerprint import row_hashes
+from mlwright.data.schema import Schema, Task
+from mlwright.data.snapshot import load
+from mlwright.data.split import Pinned, Split
+from mlwright.data.table import Table
+from mlwright.lifecycle.build import Prepared
+from mlwright.lifecycle.project import Project
+from mlwright.search import TrialResult
+from mlwright.tracking.store import Store
+from mlwright.tracking.tracker import Tracker
+
+__all__ = ["Recorded", "recorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A past run.
+
+    Parameters
+    ----------
+    run_id : str
+        MLflow's run.
+    project : Project
+        Its settings.
+    prepared : Prepared
+        Its table, read back from the snapshot, with the very rows of its split.
+    trials : list of TrialResult
+        What it fitted, with iterations and without predictions.
+    lineage : dict
+        As the bundle's manifest holds it.
+    sha256 : str
+        The bundle that it made.
+    """
+
+    run_id: str
+    project: Project
+    prepared: Prepared
+    trials: list[TrialResult]
+    lineage: dict[str, Any]
+    sha256: str
+
+    @property
+    def pinned(self) -> Pinned:
+        """The rows that it trained and was tested on, by content."""
+        hashes = row_hashes(self.prepared.table)
+        split = self.prepared.split
+        return Pinned(test_hashes=hashes[split.test], train_hashes=hashes[split.train])
+
+
+def recorded(tracker: Tracker, store: Store, run_id: str) -> Recorded:
+    """Read a past run back.
+
+    Raises
+    ------
+    StoreError
+        If its plan or its snapshot is gone.
+    """
+    plan_path = tracker.artifact_path(run_id, "plan.json")
+    split_path = tracker.artifact_path(run_id, "split.safetensors")
+    if not (plan_path.is_file() and split_path.is_file()):
+        raise StoreError(
+            "the run has no recorded plan",
+            got=run_id,
+            fix="name a run that `mlwright runs` shows as finished",
+        )
+    plan = read_json(plan_path)
+    arrays = decode(split_path.read_bytes(), "split.safetensors")
+    schema = Schema.from_json(plan["schema"])
+    lineage = plan["lineage"]
+    table = Table(load(store.snapshots, lineage["data"]).arrow, schema)
+    test = None if lineage["test"] is None else Table(load(store.snapshots, lineage["test"]).arrow, schema)
+    told = plan["split"]
+    folds = tuple((arrays[f"fold_{i}_fit"], arrays[f"fold_{i}_valid"]) for i in range(told["n_folds"]))
+    split = Split(told["kind"], told["column"], told["reason"], arrays["train"], arrays["test"], folds)
+    findings = [
+        Finding(f["check"], Severity(f["severity"]), tuple(f["columns"]), f["what"], f["advice"])
+        for f in plan["findings"]
+    ]
+    project = Project.from_json(plan["project"], Path(plan["folder"]) if plan["folder"] else None)
+    prepared = Prepared(table, Task.from_json(plan["task"]), findings, split, test, tuple(plan["notes"]))
+    trials = [TrialResult.from_json(tree) for tree in plan["trials"]]
+    return Recorded(run_id, project, prepared, trials, lineage, plan["sha256"])

@@ -1,0 +1,215 @@
+"""Retrain, promote, roll back: a challenger serves only if the gate lets it through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlwright.core.clock import Deadline
+from mlwright.core.errors import RefusedError, UsageError
+from mlwright.core.events import Event, Listener, silent
+from mlwright.core.types import Floats
+from mlwright.data.fingerprint import row_hashes
+from mlwright.data.schema import Task
+from mlwright.data.table import Table
+from mlwright.data.task import target_values
+from mlwright.data.values import columns
+from mlwright.lifecycle.build import Prepared, resampled_units
+from mlwright.lifecycle.gate import Verdict, against_champion
+from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.recorded import Recorded, recorded
+from mlwright.lifecycle.run import Champion, RunResult, result_of, train
+from mlwright.lifecycle.source import project_of, provide
+from mlwright.metrics import get
+from mlwright.metrics.intervals import paired_interval
+from mlwright.serving.predictor import Predictor
+from mlwright.tracking.registry import resolve
+from mlwright.tracking.store import Store, find_store
+from mlwright.tracking.tracker import Tracker
+
+__all__ = ["Promotion", "promote", "retrain", "rollback"]
+
+_LEAST_ROWS = 30  # below so many no interval is worth the name
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Who serves now, and why.
+
+    Parameters
+    ----------
+    model : str
+        The registered name.
+    before, champion : int or None and int
+        The version that served, and the one that serves now.
+    verdict : Verdict
+        What the gate said.
+    """
+
+    model: str
+    before: int | None
+    champion: int
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON tree."""
+        return {
+            "model": self.model,
+            "before": self.before,
+            "champion": self.champion,
+            "gate": self.verdict.to_json(),
+        }
+
+
+def retrain(
+    name: str,
+    source: Any = None,
+    *,
+    budget: str | float | None = None,
+    store: str | Path | None = None,
+    listener: Listener = silent,
+) -> RunResult:
+    """Train a challenger on new data, compare it with the champion, and promote it only if the gate says so.
+
+    Parameters
+    ----------
+    name : str
+        A registered model, or a project's folder.
+    source : str, Path or table, optional
+        The new table; by default the champion's own source, read again.
+    budget : str or float, optional
+        Wall clock; the project's by default.
+
+    Returns
+    -------
+    RunResult
+        ``alias`` is ``champion`` if it was promoted; ``gate`` says why or why not.
+    """
+    clock = Deadline(np.inf)
+    opened = find_store(named=store)
+    folder = Path(name)
+    project = project_of(folder) if (folder / "mlwright.toml").is_file() else None
+    model = project.name if project is not None else name
+    champion = resolve(opened, f"{model}@champion")
+    tracker = Tracker.prepare(opened).result()
+    past = recorded(tracker, opened, champion.run_id)
+    chosen = _project(project or past.project, source, budget)
+    provide(chosen, listener)
+    listener(Event("note", f"version {champion.version} of {model} serves; training a challenger"))
+    whom = Champion(champion.version, past.pinned, past.prepared.table.schema)
+    trained = train(chosen, opened, deadline=Deadline(chosen.budget), champion=whom, listener=listener)
+    listener(Event("step", "comparing"))
+    verdict = _compare(trained.path, champion.path, trained.prepared, past, chosen)
+    if verdict.passed:
+        tracker.promote(model, trained.version)
+    else:
+        tracker.set_alias(model, "challenger", trained.version)
+    tracker.set_version_tag(model, trained.version, "mlwright.gate", verdict.reason)
+    return result_of(trained, clock.elapsed, ("champion" if verdict.passed else "challenger", verdict))
+
+
+def _project(project: Project, source: Any, budget: str | float | None) -> Project:
+    changed = project.having(task_budget=budget)
+    if source is None:
+        if changed.data_source is None:
+            raise UsageError("the champion was trained on a table in memory", fix="name the new table")
+        return changed
+    named = (
+        str(Path(source).resolve())
+        if isinstance(source, (str, Path)) and "://" not in str(source)
+        else source
+    )
+    return changed.having(data_source=named)
+
+
+def _compare(
+    challenger: Path, champion: Path, prepared: Prepared, past: Recorded, project: Project
+) -> Verdict:
+    """Hold two bundles against each other on rows that neither was trained on."""
+    rows, task = prepared.evaluated, prepared.task
+    if rows is None:
+        return Verdict(False, "no rows were kept to compare on: set holdout above 0")
+    seen = np.isin(row_hashes(Table(rows.arrow, past.prepared.table.schema)), past.pinned.train_hashes)
+    rows = rows.take(np.flatnonzero(~seen))
+    if rows.n_rows < _LEAST_ROWS:
+        return Verdict(
+            False,
+            f"only {rows.n_rows} rows were never trained on; at least {_LEAST_ROWS} are needed to compare",
+        )
+    old, new = Predictor.load(champion), Predictor.load(challenger)
+    if old.task.kind is not task.kind or not set(old.task.labels) <= set(task.labels):
+        return Verdict(
+            False,
+            f"the champion predicts {list(old.task.labels) or 'numbers'}, the challenger {list(task.labels) or 'numbers'}: decide by hand with `--force`",
+        )
+    truth = target_values(rows, task)
+    ours = new.raw_columns(columns(rows.arrow, new.schema))
+    theirs = _as_task(old.raw_columns(columns(rows.arrow, old.schema)), old.task, task)
+    difference = paired_interval(
+        get(task.metric), truth, ours, theirs, seed=project.task_seed, **resampled_units(rows, prepared.split)
+    )
+    return against_champion(difference, margin=project.gate_margin, metric=task.metric, n_rows=rows.n_rows)
+
+
+def _as_task(predicted: Floats, old: Task, task: Task) -> Floats:
+    """Give the champion's outputs in the challenger's order of classes; a class that it does not know gets zero."""
+    if old.labels == task.labels:
+        return predicted
+    if old.n_outputs == 1 and task.n_outputs == 1:
+        return 1.0 - predicted  # two classes, the other way round
+    wide = np.column_stack([1.0 - predicted, predicted]) if old.n_outputs == 1 else predicted
+    out = np.full((len(predicted), task.n_outputs), 0.0)
+    for index, label in enumerate(old.labels):
+        out[:, task.labels.index(label)] = wide[:, index]
+    return out
+
+
+def promote(
+    name: str, version: int | None = None, *, force: bool = False, store: str | Path | None = None
+) -> Promotion:
+    """Let a version serve, by default the challenger, if it holds against the champion.
+
+    Raises
+    ------
+    RefusedError
+        If the gate says no and `force` is not given.
+    """
+    opened = find_store(named=store)
+    tracker = Tracker.prepare(opened).result()
+    wanted = resolve(opened, f"{name}@challenger" if version is None else f"{name}/{version}")
+    before = tracker.get_alias(name, "champion")
+    if before == wanted.version:
+        raise UsageError(f"version {before} of {name} serves already")
+    verdict = Verdict(None, "by hand, the gate was not asked")
+    if not force and before is not None:
+        verdict = _verdict(tracker, opened, wanted.run_id, wanted.path, f"{name}@champion")
+    if verdict.passed is False:
+        raise RefusedError(
+            f"version {wanted.version} of {name} was not promoted: {verdict.reason}",
+            details={"model": name, "version": wanted.version, "champion": before, "gate": verdict.to_json()},
+            fix="retrain on more data, set a margin under [gate], or promote it all the same with --force",
+        )
+    tracker.promote(name, wanted.version)
+    return Promotion(name, before, wanted.version, verdict)
+
+
+def _verdict(tracker: Tracker, store: Store, run_id: str, path: Path, champion: str) -> Verdict:
+    serving = resolve(store, champion)
+    past, candidate = recorded(tracker, store, serving.run_id), recorded(tracker, store, run_id)
+    return _compare(path, serving.path, candidate.prepared, past, candidate.project)
+
+
+def rollback(name: str, *, store: str | Path | None = None) -> Promotion:
+    """Let the version serve again that served before.
+
+    Raises
+    ------
+    UsageError
+        If no version served before.
+    """
+    opened = find_store(named=store)
+    before, now = Tracker.prepare(opened).result().rollback(name)
+    return Promotion(name, before, now, Verdict(None, "rolled back by hand"))

@@ -1,0 +1,419 @@
+"""Run: from a source to a registered version. It goes on where a killed run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlwright import bundle
+from mlwright.bundle.arrays import encode
+from mlwright.core.clock import Deadline
+from mlwright.core.events import Event, Listener, silent
+from mlwright.core.files import canonical_json
+from mlwright.data.fingerprint import fingerprint, row_hashes
+from mlwright.data.read import read_noted
+from mlwright.data.schema import Schema
+from mlwright.data.snapshot import save
+from mlwright.data.split import Pinned
+from mlwright.data.table import Table
+from mlwright.lifecycle.build import Built, Prepared, build, prepare
+from mlwright.lifecycle.equality import prove_equal
+from mlwright.lifecycle.gate import Verdict, against_baseline
+from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.source import project_of, provide
+from mlwright.search import Journal
+from mlwright.serving.predictor import Predictor
+from mlwright.tracking.lineage import git_commit, lock_hash
+from mlwright.tracking.store import Store, open_store
+from mlwright.tracking.tracker import Tracker
+
+__all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
+
+_PACKAGING_SHARE = 0.15  # of the budget, kept for evaluation, proof and registration
+_PACKAGING_SECONDS = 4.0  # but at least so much where the budget allows
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run made.
+
+    Parameters
+    ----------
+    run_id, model, version : str, str and int
+        MLflow's run, the registered model and its version.
+    bundle, report : Path
+        The bundle's directory and the report in it.
+    sha256 : str
+        The bundle's hash.
+    task : dict
+        Kind, target, metric, labels.
+    metric, test_score, test_interval : str, float and (float, float)
+        The score on rows that no search saw (or, with ``basis`` "cross-validation", from the folds) and its 95 %
+        interval.
+    baselines : dict
+        Score and interval of ``dummy`` and ``linear`` on the same rows.
+    split, findings : dict and list of dict
+        Which split and why; what the checks found.
+    seconds, trials : float and int
+        Wall clock, and how many trials ended.
+    alias, gate : str and dict
+        ``champion`` or ``challenger``, and what the gate said.
+    """
+
+    run_id: str
+    model: str
+    version: int
+    bundle: Path
+    report: Path
+    sha256: str
+    task: dict[str, Any]
+    metric: str
+    test_score: float
+    test_interval: tuple[float, float]
+    basis: str
+    baselines: dict[str, dict[str, Any]]
+    split: dict[str, Any]
+    findings: list[dict[str, Any]]
+    seconds: float
+    trials: int
+    alias: str
+    gate: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    proven_rows: int = 0
+    best_trial: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON tree."""
+        tree = {name: getattr(self, name) for name in self.__slots__}
+        return tree | {
+            "bundle": str(self.bundle),
+            "report": str(self.report),
+            "test_interval": list(self.test_interval),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """Whom a challenger will be compared with.
+
+    Parameters
+    ----------
+    version : int
+        The registered version.
+    pinned : Pinned
+        The rows that it trained and was tested on, by content.
+    schema : Schema
+        How it reads columns; rows are recognised by its reading.
+    """
+
+    version: int
+    pinned: Pinned
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A registered version that no alias names yet, and all that made it."""
+
+    project: Project
+    prepared: Prepared
+    built: Built
+    run_id: str
+    version: int
+    path: Path
+    sha256: str
+    tracker: Tracker
+    proven_rows: int
+
+
+def run(
+    source: Any,
+    target: str | None = None,
+    *,
+    budget: str | float | None = None,
+    test: Any = None,
+    holdout: float | None = None,
+    project: Project | None = None,
+    store: str | Path | None = None,
+    listener: Listener = silent,
+) -> RunResult:
+    """Take a table to a validated, packaged, registered model.
+
+    Parameters
+    ----------
+    source : str, Path or table
+        A project's folder, a CSV, TSV, JSON lines or Parquet file or glob, a database URL, or an Arrow, pandas or
+        polars table.
+    target : str, optional
+        The column to predict; a project file may say it.
+    budget : str or float, optional
+        Wall clock for all of it: ``"60s"``, ``"10m"``, or seconds. 60 s if nothing says otherwise.
+    test : str, Path or table, optional
+        Your own test rows; then all of `source` is for training.
+    holdout : float, optional
+        The share of rows that no search sees (0.2); 0 keeps none and scores by cross-validation.
+    project : Project, optional
+        All further settings for a plain source, by the names of ``mlwright.toml``: ``Project(task_split="time:day")``.
+    store : str or Path, optional
+        The store; by default the nearest ``.mlwright`` upwards, else a new one here.
+    listener : callable
+        Hears what goes on.
+
+    Returns
+    -------
+    RunResult
+        With the bundle's path, the score with its interval, and the registered version.
+
+    Raises
+    ------
+    UsageError, DataError
+        If the source, target or a setting cannot be used.
+    RefusedError
+        If a check says stop.
+    """
+    deadline_clock = Deadline(np.inf)
+    chosen = project_of(source, base=project).having(
+        task_target=target, task_budget=budget, task_holdout=holdout
+    )
+    provide(chosen, listener)
+    opened = open_store(named=store, create=True)
+    trained = train(chosen, opened, deadline=Deadline(chosen.budget), test=test, listener=listener)
+    verdict = _alias_first(trained)
+    return result_of(trained, deadline_clock.elapsed, verdict)
+
+
+def train(
+    project: Project,
+    store: Store,
+    *,
+    deadline: Deadline,
+    test: Any = None,
+    champion: Champion | None = None,
+    listener: Listener = silent,
+) -> Trained:
+    """Read, build, prove and register a version; set no alias.
+
+    Parameters
+    ----------
+    champion : Champion, optional
+        Whom a retraining will be compared with: its rows keep their side of the split.
+    """
+    opening = Tracker.prepare(store)
+    listener(Event("step", "reading"))
+    got = read_noted(project.source, query=project.data_query)
+    own_test = None if test is None else read_noted(test).table
+    hashes = None if champion is None else row_hashes(Table(got.table, champion.schema))
+    prepared = prepare(
+        got.table,
+        project,
+        test=own_test,
+        pinned=None if champion is None else champion.pinned,
+        hashes=hashes,
+        notes=got.notes,
+        listener=listener,
+    )
+    data = {
+        "data": fingerprint(prepared.table),
+        "test": None if prepared.test is None else fingerprint(prepared.test),
+    }
+    save(prepared.table, store.snapshots)
+    if prepared.test is not None:
+        save(prepared.test, store.snapshots)
+    lock, packages = lock_hash()
+    lineage = {
+        **data,
+        "git_commit": git_commit(project.folder or Path.cwd()),
+        "lock": lock,
+        "packages": packages,
+        "project": project.to_json(),
+    }
+    key = _study_key(prepared, project, data, lock, champion)
+    journal = Journal(store.journal / f"{project.name}-{key[:16]}.jsonl", key)
+    try:
+        if journal.results:
+            listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
+        reserve = min(max(_PACKAGING_SECONDS, _PACKAGING_SHARE * deadline.seconds), 0.5 * deadline.seconds)
+        search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
+        built = build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
+        listener(Event("step", "proving"))
+        tracker = opening.result()
+        path, sha256, proven = _prove(built, store.tmp / f"{journal.study}.bundle")
+        listener(Event("step", "registering"))
+        run_id = _record(tracker, project, prepared, built, journal.study, sha256)
+        version = tracker.register(run_id, project.name, path, schema=prepared.table.schema)
+        tracker.finish(run_id, "FINISHED")
+        shutil.rmtree(path)
+        journal.finish(run_id)
+    finally:
+        journal.close()
+    where = tracker.bundle_path(run_id)
+    return Trained(project, prepared, built, run_id, version, where, sha256, tracker, proven)
+
+
+def _study_key(
+    prepared: Prepared, project: Project, data: Mapping[str, Any], lock: str, champion: Champion | None
+) -> str:
+    """Name what a study depends on: equal keys may share finished trials."""
+    tree = {
+        **data,
+        "schema": prepared.table.schema.to_json(),
+        "task": prepared.task.to_json(),
+        "seed": project.task_seed,
+        "budget": project.budget,
+        "lock": lock,
+        "champion": None if champion is None else champion.version,
+    }
+    digest = hashlib.sha256(canonical_json(tree))
+    digest.update(split_bytes(prepared))
+    return digest.hexdigest()
+
+
+def split_bytes(prepared: Prepared) -> bytes:
+    """Return the split's row numbers as an artefact that `reproduce` reads."""
+    split = prepared.split
+    arrays = {"train": split.train, "test": split.test}
+    for index, (fit, valid) in enumerate(split.folds):
+        arrays |= {f"fold_{index}_fit": fit, f"fold_{index}_valid": valid}
+    return encode({name: np.asarray(rows, np.int64) for name, rows in arrays.items()})
+
+
+def _prove(built: Built, path: Path) -> tuple[Path, str, int]:
+    """Write the bundle, load it as a server would, and hold all three paths against each other."""
+    if path.exists():
+        shutil.rmtree(path)
+    sha256 = bundle.write(built.contents, path)
+    predictor = Predictor.load(path)
+    predicted, columns, rows = built.proof
+    proven = prove_equal(predictor, built.study.plans, predicted, columns, rows)
+    return path, sha256, proven
+
+
+def _record(
+    tracker: Tracker, project: Project, prepared: Prepared, built: Built, study: str, sha256: str
+) -> str:
+    """Put the run into MLflow; a run that an interrupted process began is continued."""
+    run_id = tracker.find_run("mlwright.study", study) or tracker.start_run(
+        project.name,
+        name=f"{project.name}-{study[:8]}",
+        tags={"mlwright.study": study, "mlwright.data": built.contents.lineage["data"]},
+        params={
+            **{key: value for key, value in project.to_json().items() if value not in (None, [], {})},
+            "task.kind": str(prepared.task.kind),
+            "task.metric": prepared.task.metric,
+            "split.kind": prepared.split.kind,
+            "data.fingerprint": built.contents.lineage["data"],
+            "git_commit": built.contents.lineage["git_commit"],
+            "lock": built.contents.lineage["lock"],
+            "seed": project.task_seed,
+        },
+    )
+    evaluation = built.evaluation
+    tracker.log_trials(
+        run_id,
+        [
+            {"number": r.trial.number, "score": r.score, "seconds": r.seconds, "model": r.trial.model}
+            for r in built.study.results
+        ],
+        prepared.task.metric,
+    )
+    tracker.log_metrics(
+        run_id,
+        {
+            f"test_{prepared.task.metric}": evaluation.score.estimate,
+            f"test_{prepared.task.metric}_low": evaluation.score.low,
+            f"test_{prepared.task.metric}_high": evaluation.score.high,
+            **{
+                f"baseline_{name}": baseline.score.estimate for name, baseline in evaluation.baselines.items()
+            },
+        },
+    )
+    plan = {
+        "project": project.to_json(),
+        "folder": str(project.folder) if project.folder else None,
+        "lineage": {k: v for k, v in built.contents.lineage.items() if k not in ("trials", "split", "seed")},
+        "schema": prepared.table.schema.to_json(),
+        "task": prepared.task.to_json(),
+        "split": prepared.split.to_json(),
+        "findings": [finding.to_json() for finding in prepared.findings],
+        "notes": list(prepared.notes),
+        "trials": built.contents.lineage["trials"],
+        "sha256": sha256,
+    }
+    tracker.log_documents(
+        run_id,
+        {
+            "plan.json": canonical_json(plan),
+            "split.safetensors": split_bytes(prepared),
+            "evaluation.json": canonical_json(evaluation.to_json()),
+            **built.contents.documents,
+        },
+    )
+    return run_id
+
+
+def _alias_first(trained: Trained) -> tuple[str, Verdict]:
+    """Make the first sound version of a name the champion; any later one waits as challenger."""
+    tracker, name = trained.tracker, trained.project.name
+    serving = tracker.get_alias(name, "champion")
+    if serving not in (None, trained.version):
+        tracker.set_alias(name, "challenger", trained.version)
+        reason = f"version {serving} serves; `mlwright promote {name}` compares the two"
+        return "challenger", Verdict(None, reason)
+    baseline = trained.built.evaluation.baselines.get("dummy")
+    verdict = against_baseline(
+        None if baseline is None else baseline.difference,
+        metric=trained.prepared.task.metric,
+        required=trained.project.gate_beats_baseline,
+    )
+    if verdict.passed:
+        tracker.promote(name, trained.version)
+        return "champion", verdict
+    tracker.set_alias(name, "challenger", trained.version)
+    return "challenger", verdict
+
+
+def result_of(trained: Trained, seconds: float, verdict: tuple[str, Verdict]) -> RunResult:
+    """Sum a registered version up."""
+    evaluation, prepared = trained.built.evaluation, trained.prepared
+    split = prepared.split.to_json()
+    if prepared.test is not None:
+        split["n_test"] = prepared.test.n_rows
+    weights = trained.built.study.weights
+    heaviest = max(trained.built.study.results, key=lambda r: weights.get(r.trial.number, 0.0))
+    return RunResult(
+        run_id=trained.run_id,
+        model=trained.project.name,
+        version=trained.version,
+        bundle=trained.path,
+        report=trained.path / "report.html",
+        sha256=trained.sha256,
+        task=prepared.task.to_json(),
+        metric=prepared.task.metric,
+        test_score=evaluation.score.estimate,
+        test_interval=(evaluation.score.low, evaluation.score.high),
+        basis=evaluation.basis,
+        baselines={
+            name: {
+                "score": baseline.score.estimate,
+                "interval": [baseline.score.low, baseline.score.high],
+                "difference": baseline.difference.to_json(),
+            }
+            for name, baseline in evaluation.baselines.items()
+        },
+        split=split,
+        findings=[finding.to_json() for finding in prepared.findings],
+        seconds=round(seconds, 3),
+        trials=len(trained.built.study.results),
+        alias=verdict[0],
+        gate=verdict[1].to_json(),
+        notes=prepared.notes,
+        proven_rows=trained.proven_rows,
+        best_trial=heaviest.to_json(),
+    )

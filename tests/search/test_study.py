@@ -1,0 +1,183 @@
+"""A study keeps its time, goes on after a kill, replays to the same bits, and blends what helps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mlwright.core.clock import Deadline
+from mlwright.core.errors import StoreError
+from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
+from mlwright.data.values import Coded
+from mlwright.execution import Local
+from mlwright.search import Journal, StudyData, Trial, TrialResult, run_study
+from mlwright.search.portfolio import BASELINES, portfolio
+
+
+def study_data(kind=TaskKind.BINARY, n=400, seed=0, n_folds=3):
+    """A table whose target depends on a number, on its square and on a category."""
+    draw = np.random.default_rng(seed)
+    a, b = draw.normal(size=n), draw.normal(size=n)
+    levels = ["red", "green", "blue", "grey"]
+    c = draw.integers(0, 4, n).astype(np.int32)
+    signal_ = a + b**2 - 1 + np.array([1.0, 0.0, -1.0, 0.5])[c]
+    noisy = signal_ + draw.normal(scale=0.5, size=n)
+    if kind is TaskKind.BINARY:
+        y, labels, metric = (noisy > 0).astype(float), ("No", "Yes"), "roc_auc"
+    elif kind is TaskKind.MULTICLASS:
+        y, labels, metric = np.digitize(noisy, [-1.0, 1.0]).astype(float), ("low", "mid", "high"), "log_loss"
+    else:
+        y, labels, metric = np.exp(noisy), (), "rmse"
+    schema = Schema(
+        (
+            Column("a", Kind.NUMERIC),
+            Column("b", Kind.NUMERIC),
+            Column("c", Kind.CATEGORICAL, levels=tuple(levels)),
+        )
+    )
+    parts = np.array_split(draw.permutation(n), n_folds)
+    folds = [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), np.sort(parts[i])) for i in range(n_folds)]
+    columns = {"a": a, "b": b, "c": Coded(c, levels)}
+    return StudyData(columns, y, schema, Task(kind, "y", metric, labels), folds, seed)
+
+
+def plan_of(study):
+    """What decides a bundle's bytes, as one comparable value."""
+    return json.dumps([result.to_json() for result in study.results]), study.weights
+
+
+@pytest.mark.parametrize("kind", list(TaskKind))
+def test_the_blend_beats_both_baselines_on_new_rows(kind):
+    data = study_data(kind)
+    study = run_study(data, Deadline(15.0), executor=Local(2))
+    new = study_data(kind, n=2000, seed=1)
+    predicted = study.ensemble.predict({view: plan.batch(new.columns) for view, plan in study.plans.items()})
+    assert predicted.shape == (2000, data.task.n_outputs)
+    matrices = {view: plan.batch(new.columns) for view, plan in study.baseline_plans.items()}
+    if kind is TaskKind.BINARY:
+        ours = roc_auc_score(new.y, predicted[:, 0])
+        assert ours > 0.9
+        assert ours > roc_auc_score(new.y, study.baselines["linear"].predict(matrices)[:, 0]) + 0.05
+        assert roc_auc_score(new.y, study.baselines["dummy"].predict(matrices)[:, 0]) == 0.5
+    elif kind is TaskKind.MULTICLASS:
+        right = (predicted.argmax(axis=1) == new.y).mean()
+        assert right > (study.baselines["linear"].predict(matrices).argmax(axis=1) == new.y).mean() + 0.05
+        np.testing.assert_allclose(predicted.sum(axis=1), 1.0)
+    else:
+
+        def error(values):
+            return np.sqrt(np.mean((values[:, 0] - new.y) ** 2))
+
+        assert error(predicted) < error(study.baselines["linear"].predict(matrices))
+        assert any(result.trial.link == "log" for result in study.results)
+    assert set(study.baselines) == set(BASELINES)
+    assert sum(study.weights.values()) == pytest.approx(1.0)
+    assert not np.isnan(study.predicted).any()
+
+
+def test_a_replay_gives_the_same_bits_without_the_clock():
+    data = study_data(n=300)
+    study = run_study(data, Deadline(6.0), executor=Local(2))
+    recorded = [TrialResult.from_json(json.loads(json.dumps(result.to_json()))) for result in study.results]
+    again = run_study(data, Deadline(1e-9), replay=recorded, executor=Local(1))
+    assert plan_of(again) == plan_of(study)
+    for ours, theirs in zip(study.ensemble.states(), again.ensemble.states(), strict=True):
+        assert ours.tree == theirs.tree
+        assert ours.blobs == theirs.blobs
+        assert ours.arrays.keys() == theirs.arrays.keys()
+        for name, array in ours.arrays.items():
+            np.testing.assert_array_equal(array, theirs.arrays[name])
+
+
+def test_with_no_time_at_all_the_baselines_are_fitted():
+    study = run_study(study_data(n=100), Deadline(0.0), executor=Local(1))
+    assert {result.trial.model for result in study.results} == set(BASELINES)
+    assert study.weights[1] == 1.0  # the linear model, not the dummy
+
+
+def test_a_fit_that_is_stopped_by_the_clock_replays_to_the_same_bits():
+    data = study_data(n=2000)
+    study = run_study(data, Deadline(1.2), executor=Local(2))
+    again = run_study(data, Deadline(np.inf), replay=study.results, executor=Local(2))
+    assert plan_of(again) == plan_of(study)
+
+
+def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
+    data = study_data(n=200)
+    path = tmp_path / "study.jsonl"
+    journal = Journal(path, "key")
+    first = run_study(data, Deadline(20.0), journal=journal, executor=Local(2))
+    name = journal.study
+    journal.close()
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:4]) + whole[4][:50])  # a kill while the fourth trial was written
+    journal = Journal(path, "key")
+    assert journal.study == name
+    assert [result.trial.number for result in journal.results] == [0, 1, 2]
+    heard = []
+    second = run_study(data, Deadline(20.0), journal=journal, executor=Local(2), listener=heard.append)
+    journal.close()
+    assert plan_of(second) == plan_of(first)
+    np.testing.assert_array_equal(second.predicted, first.predicted)
+
+
+def test_a_study_is_run_by_one_process(tmp_path):
+    journal = Journal(tmp_path / "study.jsonl", "key")
+    with pytest.raises(StoreError, match="another process"):
+        Journal(tmp_path / "study.jsonl", "key")
+    journal.close()
+    with pytest.raises(StoreError, match="another study"):
+        Journal(tmp_path / "study.jsonl", "other key")
+
+
+def test_a_killed_process_leaves_a_journal_that_can_be_read(tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        import numpy as np
+        from mlwright.search import Journal, Trial, TrialResult
+        journal = Journal(Path(sys.argv[1]), "key")
+        for number in range(10**6):
+            trial = Trial(number, "dummy", "native")
+            journal.add(TrialResult(trial, 0.5, (0.5,), (1,), 0.1, np.full((5000, 1), number, dtype=float)))
+            if number == 3:
+                print("go", flush=True)
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "j.jsonl")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "go\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    journal = Journal(tmp_path / "j.jsonl", "key")
+    assert len(journal.results) >= 4
+    for number, result in enumerate(journal.results):
+        assert result.trial == Trial(number, "dummy", "native")
+        assert (result.predicted == number).all()
+    journal.finish("done")
+    assert not (tmp_path / "j.jsonl").exists()
+
+
+def test_rows_that_no_fold_validates_are_left_out_of_the_blend():
+    data = study_data(n=300)
+    windows = [(np.arange(100), np.arange(100, 200)), (np.arange(200), np.arange(200, 300))]
+    study = run_study(StudyData(data.columns, data.y, data.schema, data.task, windows), Deadline(5.0))
+    assert np.isnan(study.predicted[:100]).all()
+    assert not np.isnan(study.predicted[100:]).any()
+
+
+def test_every_portfolio_starts_with_the_baselines_and_numbers_its_trials():
+    for kind in TaskKind:
+        data = study_data(kind)
+        trials = portfolio(data.task, data.y)
+        assert [trial.number for trial in trials] == list(range(len(trials)))
+        assert tuple(trial.model for trial in trials[:2]) == BASELINES
