@@ -25,7 +25,8 @@ def contents(**changes):
     plan = State.nest(
         {
             "native": State.nest(
-                {"0": State({"kind": "number", "column": "tenure"}, {"mean": np.array([1.5, np.nan])})}, view="native"
+                {"0": State({"kind": "number", "column": "tenure"}, {"mean": np.array([1.5, np.nan])})},
+                view="native",
             )
         }
     )
@@ -34,7 +35,9 @@ def contents(**changes):
         "task": {"kind": "binary", "target": "churn", "metric": "roc_auc", "labels": ["No", "Yes"]},
         "schema": [],
         "plan": plan,
-        "models": [State({"kind": "lightgbm", "n_columns": 1}, {"order": np.arange(3)}, {"lgb": b"tree\nend\n"})],
+        "models": [
+            State({"kind": "lightgbm", "n_columns": 1}, {"order": np.arange(3)}, {"lgb": b"tree\nend\n"})
+        ],
         "ensemble": [{"view": "native", "weight": 1.0, "link": "identity"}],
         "lineage": {"seed": 0},
         "reference": {"columns": {}},
@@ -104,7 +107,9 @@ def test_every_single_flipped_byte_is_refused(path):
     assert bundle.read(path).name == "churn"
 
 
-@pytest.mark.parametrize("name", ["../evil.json", "models/../../evil.json", "/etc/passwd", "a/b.json", ".hidden.json", "x"])
+@pytest.mark.parametrize(
+    "name", ["../evil.json", "models/../../evil.json", "/etc/passwd", "a/b.json", ".hidden.json", "x"]
+)
 def test_unsafe_names_are_refused(path, name):
     edit(path, lambda m: m["files"].update({name: {"sha256": "0" * 64, "size": 1}}))
     with pytest.raises(BundleIntegrityError, match="not safe"):
@@ -187,7 +192,9 @@ def test_what_is_no_bundle_is_said_so(tmp_path):
 
 
 def test_arrays_agree_with_the_safetensors_package():
-    safetensors = pytest.importorskip("safetensors.numpy", reason="the package safetensors is in the test extra")
+    safetensors = pytest.importorskip(
+        "safetensors.numpy", reason="the package safetensors is in the test extra"
+    )
     arrays = {
         "mean": np.linspace(0, 1, 7),
         "codes": np.arange(6, dtype=np.int32).reshape(2, 3),
@@ -253,7 +260,9 @@ def test_reading_imports_nothing_runs_nothing_and_stays_in_the_bundle(path):
     )
 
     def run():
-        done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
     assert run() == "read []"

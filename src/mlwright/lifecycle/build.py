@@ -20,7 +20,7 @@ from mlwright.data.infer import infer
 from mlwright.data.schema import Kind, Role, Schema, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
-from mlwright.data.task import infer_task, target_values
+from mlwright.data.target import infer_task, target_values
 from mlwright.data.values import Columns, take
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation, evaluate
@@ -107,9 +107,23 @@ def prepare(
     pinned: Pinned | None = None,
     hashes: np.ndarray | None = None,
     notes: Sequence[str] = (),
+    refuse: bool = True,
     listener: Listener = silent,
 ) -> Prepared:
     """Understand, check and split a raw table.
+
+    Parameters
+    ----------
+    raw : pyarrow.Table
+        As the source has it, target included.
+    project : Project
+        Target, roles, split, seed, and what is accepted.
+    test : pyarrow.Table, optional
+        The user's own test rows.
+    pinned, hashes : Pinned and ndarray of uint64, optional
+        For a retraining: the rows that the champion knows, and a content hash for each raw row.
+    refuse : bool, default=True
+        Whether a check that says stop stops; findings are kept in any case.
 
     Raises
     ------
@@ -142,7 +156,7 @@ def prepare(
     for finding in findings:
         listener(Event("finding", finding.what, finding.to_json()))
     stopped = refused(findings, project.checks_accept)
-    if stopped:
+    if stopped and refuse:
         raise RefusedError(
             f"{stopped[0].code}: {stopped[0].what}",
             details={"findings": [finding.to_json() for finding in findings]},
@@ -254,10 +268,7 @@ def build(
     proof_rows = table.take(split.train) if kept is None else kept
     json_rows = records(proof_rows.arrow, table.schema)
     predictor = Predictor.from_contents(contents)
-    golden = [
-        {"record": row, "prediction": predictor.predict_one(row, check=False)}
-        for row in json_rows[:_N_GOLDEN]
-    ]
+    golden = _golden(predictor, json_rows)
     document = ReportContext(
         name=project.name,
         task=task,

@@ -15,13 +15,13 @@ from mlwright.core.types import Floats
 from mlwright.data.fingerprint import row_hashes
 from mlwright.data.schema import Task
 from mlwright.data.table import Table
-from mlwright.data.task import target_values
+from mlwright.data.target import target_values
 from mlwright.data.values import columns
 from mlwright.lifecycle.build import Prepared, resampled_units
 from mlwright.lifecycle.gate import Verdict, against_champion
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, recorded
-from mlwright.lifecycle.run import Champion, RunResult, result_of, train
+from mlwright.lifecycle.run import Champion, RunResult, Trained, result_of, train
 from mlwright.lifecycle.source import project_of, provide
 from mlwright.metrics import get
 from mlwright.metrics.intervals import paired_interval
@@ -100,15 +100,21 @@ def retrain(
     provide(chosen, listener)
     listener(Event("note", f"version {champion.version} of {model} serves; training a challenger"))
     whom = Champion(champion.version, past.pinned, past.prepared.table.schema)
-    trained = train(chosen, opened, deadline=Deadline(chosen.budget), champion=whom, listener=listener)
-    listener(Event("step", "comparing"))
-    verdict = _compare(trained.path, champion.path, trained.prepared, past, chosen)
-    if verdict.passed:
-        tracker.promote(model, trained.version)
-    else:
-        tracker.set_alias(model, "challenger", trained.version)
-    tracker.set_version_tag(model, trained.version, "mlwright.gate", verdict.reason)
-    return result_of(trained, clock.elapsed, ("champion" if verdict.passed else "challenger", verdict))
+
+    def decide(trained: Trained) -> tuple[str, Verdict]:
+        listener(Event("step", "comparing"))
+        verdict = _compare(trained.path, champion.path, trained.prepared, past, chosen)
+        trained.tracker.set_version_tag(model, trained.version, "mlwright.gate", verdict.reason)
+        if verdict.passed:
+            trained.tracker.promote(model, trained.version)
+            return "champion", verdict
+        trained.tracker.set_alias(model, "challenger", trained.version)
+        return "challenger", verdict
+
+    trained = train(
+        chosen, opened, decide, deadline=Deadline(chosen.budget), champion=whom, listener=listener
+    )
+    return result_of(trained, clock.elapsed)
 
 
 def _project(project: Project, source: Any, budget: str | float | None) -> Project:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A registered version that no alias names yet, and all that made it."""
+    """A registered version, and all that made it; `alias` and `verdict` once it is decided."""
 
     project: Project
     prepared: Prepared
@@ -131,6 +131,8 @@ class Trained:
     sha256: str
     tracker: Tracker
     proven_rows: int
+    alias: str = ""
+    verdict: Verdict = field(default=Verdict(None, "not decided"))
 
 
 def run(
@@ -178,30 +180,35 @@ def run(
     RefusedError
         If a check says stop.
     """
-    deadline_clock = Deadline(np.inf)
+    clock = Deadline(np.inf)
     chosen = project_of(source, base=project).having(
         task_target=target, task_budget=budget, task_holdout=holdout
     )
     provide(chosen, listener)
     opened = open_store(named=store, create=True)
-    trained = train(chosen, opened, deadline=Deadline(chosen.budget), test=test, listener=listener)
-    verdict = _alias_first(trained)
-    return result_of(trained, deadline_clock.elapsed, verdict)
+    deadline = Deadline(chosen.budget)
+    trained = train(chosen, opened, _alias_first, deadline=deadline, test=test, listener=listener)
+    return result_of(trained, clock.elapsed)
 
 
 def train(
     project: Project,
     store: Store,
+    decide: Callable[[Trained], tuple[str, Verdict]],
     *,
     deadline: Deadline,
     test: Any = None,
     champion: Champion | None = None,
     listener: Listener = silent,
 ) -> Trained:
-    """Read, build, prove and register a version; set no alias.
+    """Read, build, prove and register a version, and let `decide` say which alias it gets.
+
+    A killed run is continued up to and including that decision.
 
     Parameters
     ----------
+    decide : callable
+        Sets an alias on the registered version, and returns it with the gate's verdict.
     champion : Champion, optional
         Whom a retraining will be compared with: its rows keep their side of the split.
     """
@@ -250,11 +257,13 @@ def train(
         version = tracker.register(run_id, project.name, path, schema=prepared.table.schema)
         tracker.finish(run_id, "FINISHED")
         shutil.rmtree(path)
+        where = tracker.bundle_path(run_id)
+        trained = Trained(project, prepared, built, run_id, version, where, sha256, tracker, proven)
+        alias, verdict = decide(trained)
         journal.finish(run_id)
     finally:
         journal.close()
-    where = tracker.bundle_path(run_id)
-    return Trained(project, prepared, built, run_id, version, where, sha256, tracker, proven)
+    return replace(trained, alias=alias, verdict=verdict)
 
 
 def _study_key(
@@ -379,7 +388,7 @@ def _alias_first(trained: Trained) -> tuple[str, Verdict]:
     return "challenger", verdict
 
 
-def result_of(trained: Trained, seconds: float, verdict: tuple[str, Verdict]) -> RunResult:
+def result_of(trained: Trained, seconds: float) -> RunResult:
     """Sum a registered version up."""
     evaluation, prepared = trained.built.evaluation, trained.prepared
     split = prepared.split.to_json()
@@ -411,8 +420,8 @@ def result_of(trained: Trained, seconds: float, verdict: tuple[str, Verdict]) ->
         findings=[finding.to_json() for finding in prepared.findings],
         seconds=round(seconds, 3),
         trials=len(trained.built.study.results),
-        alias=verdict[0],
-        gate=verdict[1].to_json(),
+        alias=trained.alias,
+        gate=trained.verdict.to_json(),
         notes=prepared.notes,
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),

@@ -1,0 +1,246 @@
+"""One function a command: call the verb, show what it gave, return the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlwright.cli import show
+from mlwright.core.errors import UsageError
+
+__all__ = [
+    "doctor",
+    "gc",
+    "init",
+    "models",
+    "predict",
+    "promote",
+    "report",
+    "reproduce",
+    "retrain",
+    "rollback",
+    "run",
+    "runs",
+    "serve",
+    "verify",
+]
+
+
+def run(options: argparse.Namespace) -> int:
+    """``mlwright run``."""
+    from mlwright.cli.progress import progress
+    from mlwright.lifecycle.run import run as verb
+    from mlwright.lifecycle.source import project_of
+
+    project = project_of(options.source).having(
+        name=options.name,
+        task_target=options.target,
+        task_budget=options.budget,
+        task_metric=options.metric,
+        task_kind=options.kind,
+        task_split=options.split,
+        task_holdout=options.holdout,
+        task_seed=options.seed,
+        data_query=options.query,
+        data_time=options.time,
+        data_group=options.group,
+        data_ignore=_tuple(options.ignore),
+        checks_accept=_tuple(options.accept),
+        checks_ban=_tuple(options.ban),
+    )
+    with progress(project.budget, quiet=options.json) as listener:
+        result = verb(None, project=project, test=options.test, store=options.store, listener=listener)
+    show.result(result, options, _store_flag(options))
+    return 3 if result.gate["passed"] is False else 0
+
+
+def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None
+
+
+def _store_flag(options: argparse.Namespace) -> str:
+    return f" --store {options.store}" if options.store else ""
+
+
+def serve(options: argparse.Namespace) -> int:
+    """``mlwright serve``. Loads nothing of training: the registry is read without MLflow where it is SQLite."""
+    from mlwright.serving.server import serve as start
+    from mlwright.tracking.registry import resolve
+    from mlwright.tracking.store import find_store
+
+    path = Path(options.model)
+    log = None
+    if path.is_dir():
+        name, version = path.name, "0"
+        bundle = path
+    else:
+        store = find_store(named=options.store)
+        resolved = resolve(store, options.model)
+        name, version, bundle = resolved.name, str(resolved.version), resolved.path
+        log = None if options.no_log else store.log
+    start(
+        bundle,
+        host=options.host or "127.0.0.1",
+        port=8000 if options.port is None else options.port,
+        name=name,
+        version=version,
+        log_directory=log,
+        on_ready=lambda address: show.serving(address, name, version, options.json),
+    )
+    return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """``mlwright predict``."""
+    from mlwright.cli.progress import progress
+    from mlwright.lifecycle.predict import predict as verb
+
+    with progress(None, quiet=options.json) as listener:
+        done = verb(
+            options.model,
+            options.input,
+            options.output,
+            query=options.query,
+            store=options.store,
+            listener=listener,
+        )
+    show.plain(
+        options, done.to_json(), f"{done.rows:,} rows predicted by {done.model}, written to {done.output}"
+    )
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """``mlwright verify``."""
+    from mlwright.lifecycle.verify import verify as verb
+
+    told = verb(options.path)
+    show.plain(
+        options,
+        told,
+        f"{told['bundle']} is whole: every hash fits, and {told['golden_rows']} golden records give the same predictions\n"
+        f"sha256 {told['sha256']}",
+    )
+    return 0
+
+
+def retrain(options: argparse.Namespace) -> int:
+    """``mlwright retrain``."""
+    from mlwright.cli.progress import progress
+    from mlwright.lifecycle.retrain import retrain as verb
+
+    with progress(None, quiet=options.json) as listener:
+        result = verb(
+            options.model, options.source, budget=options.budget, store=options.store, listener=listener
+        )
+    show.result(result, options, _store_flag(options))
+    return 0 if result.gate["passed"] else 3
+
+
+def promote(options: argparse.Namespace) -> int:
+    """``mlwright promote``."""
+    from mlwright.lifecycle.retrain import promote as verb
+
+    done = verb(options.model, options.version, force=options.force, store=options.store)
+    show.plain(
+        options, done.to_json(), f"{done.model}: version {done.champion} serves now. {done.verdict.reason}"
+    )
+    return 0
+
+
+def rollback(options: argparse.Namespace) -> int:
+    """``mlwright rollback``."""
+    from mlwright.lifecycle.retrain import rollback as verb
+
+    done = verb(options.model, store=options.store)
+    show.plain(
+        options,
+        done.to_json(),
+        f"{done.model}: version {done.champion} serves again, version {done.before} does not",
+    )
+    return 0
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """``mlwright reproduce``."""
+    from mlwright.cli.progress import progress
+    from mlwright.lifecycle.reproduce import reproduce as verb
+
+    with progress(None, quiet=options.json) as listener:
+        done = verb(options.run, store=options.store, listener=listener)
+    same = "the same bundle, byte by byte" if done.equal else "ANOTHER bundle than recorded"
+    text = f"{same}\nsha256   {done.sha256}\nrecorded {done.recorded}\nbundle   {done.bundle}"
+    if done.changed_packages:
+        text += "\npackages changed since: " + "; ".join(done.changed_packages)
+    show.plain(options, done.to_json(), text)
+    return 0 if done.equal else 1
+
+
+def runs(options: argparse.Namespace) -> int:
+    """``mlwright runs``."""
+    from mlwright.tracking.registry import runs as listing
+    from mlwright.tracking.store import find_store
+
+    show.runs(listing(find_store(named=options.store), options.model), options)
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """``mlwright models``."""
+    from mlwright.tracking.registry import models as listing
+    from mlwright.tracking.store import find_store
+
+    show.models(listing(find_store(named=options.store)), options)
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """``mlwright report``."""
+    from mlwright.lifecycle.predict import find_bundle
+
+    path = find_bundle(options.model, store=options.store).resolve() / "report.html"
+    if not path.is_file():
+        raise UsageError("the bundle holds no report", got=str(path))
+    if options.open:
+        import webbrowser
+
+        webbrowser.open(path.as_uri())
+    show.plain(options, {"report": str(path)}, str(path))
+    return 0
+
+
+def init(options: argparse.Namespace) -> int:
+    """``mlwright init``."""
+    from mlwright.lifecycle.upkeep import init as verb
+
+    path = verb(options.folder, source=options.source, target=options.target)
+    show.plain(
+        options,
+        {"project": str(path)},
+        f"wrote {path}\nnext: say there where the data is, then mlwright run {path.parent}",
+    )
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """``mlwright doctor``."""
+    from mlwright.lifecycle.upkeep import doctor as verb
+
+    told = verb(store=options.store)
+    show.doctor(told, options)
+    return 1 if told["problems"] else 0
+
+
+def gc(options: argparse.Namespace) -> int:
+    """``mlwright gc``."""
+    from mlwright.lifecycle.upkeep import gc as verb
+
+    found = verb(dry_run=options.dry_run, store=options.store)
+    tree: dict[str, Any] = {"dry_run": options.dry_run, "found": [garbage.to_json() for garbage in found]}
+    word = "would remove" if options.dry_run else "removed"
+    lines = [f"{word} {garbage.path} ({garbage.size:,} bytes): {garbage.why}" for garbage in found]
+    show.plain(options, tree, "\n".join(lines) or "nothing to remove")
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,126 @@
+"""Date formats: how a column of text writes its dates, and whether day or month comes first.
+
+What is found here are ``strptime`` formats for `mlwright.data.values`. The rule for ``03/04/2020``: the whole column
+decides; where no value says (none has a number above 12), the day comes first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["DateFormat", "date_format"]
+
+_PARTS = (
+    *(
+        f"{first}{mark}{second}{mark}{year}"
+        for mark in "/.-"
+        for year in ("%Y", "%y")
+        for first, second in (("%d", "%m"), ("%m", "%d"))
+    ),
+    *("%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m", "%m/%Y"),
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%d. %B %Y", "%d %b %y"),
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+    *("%a, %d %b %Y", "%A, %d %B %Y", "%A, %B %d, %Y", "%a %d %b %Y"),
+    *("%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+)
+_TIMES = (
+    *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"),
+    *(" %H:%M:%S %z", " %H:%M:%S GMT", " %H:%M:%S UTC", " %z"),
+)
+_WITH_TIME = (["%a %b %d %H:%M:%S %Y"], ["%d/%b/%Y:%H:%M:%S %z"])
+_FAMILIES = (*([part + time for time in _TIMES] for part in _PARTS), *_WITH_TIME)
+_NUMERIC_START = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d")
+
+
+class DateFormat(NamedTuple):
+    """How a column writes its dates: ``strptime`` formats (none: ISO 8601), and a remark for people."""
+
+    formats: list[str]
+    remark: str = ""
+
+
+def date_format(words: Sequence[str]) -> DateFormat | None:
+    """Return how `words` write dates, or None if fewer than 95 % of a sample of them are dates.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Distinct texts without blanks around them.
+
+    Examples
+    --------
+    >>> date_format(["31.12.2019", "01.02.2020"]).formats
+    ['%d.%m.%Y']
+    >>> date_format(["2019-12-31", "2020-02-01 10:00"]).formats
+    []
+    """
+    ordered = sorted(words)
+    sample = ordered[:: max(1, len(ordered) // 500)]
+    if not sample or sum(map(_may_be, sample)) < 0.95 * len(sample):
+        return None
+    if sum(_is_iso(word) for word in sample) >= 0.95 * len(sample):
+        return DateFormat([])
+    probes = sample[:: max(1, len(sample) // 20)]
+    best: tuple[int, list[str]] | None = None
+    for family in _FAMILIES:
+        # One format after the other over all words: `strptime` keeps only a few formats compiled.
+        if not any(_reads(word, form) for form in family for word in probes):
+            continue
+        left, used = sample, []
+        for form in family:
+            rest = [word for word in left if not _reads(word, form)]
+            if len(rest) < len(left):
+                used.append(form)
+            left = rest
+        if best is None or len(sample) - len(left) > best[0]:
+            best = len(sample) - len(left), used
+    if best is None or best[0] < 0.95 * len(sample):
+        return None
+    return _ordered(best[1], words)
+
+
+def _ordered(formats: list[str], words: Sequence[str]) -> DateFormat:
+    """Let every value of the column say whether day or month comes first."""
+    part = formats[0]
+    if part[:2] not in {"%d", "%m"} or part[3:5] not in {"%d", "%m"}:
+        return DateFormat(formats)
+    starts = [match for match in map(_NUMERIC_START.match, words) if match is not None]
+    day_first = sum(int(match.group(1)) > 12 for match in starts)
+    month_first = sum(int(match.group(2)) > 12 for match in starts)
+    if not day_first and not month_first:
+        remark = "no value says whether day or month comes first: read day first"
+        return DateFormat([_turned(form, "%d", "%m") for form in formats], remark)
+    if day_first and month_first:
+        remark = f"{min(day_first, month_first)} values have day and month the other way round"
+        formats = [_turned(form, *(("%d", "%m") if day_first >= month_first else ("%m", "%d"))) for form in formats]
+        return DateFormat(formats, remark)
+    return DateFormat([_turned(form, *(("%d", "%m") if day_first else ("%m", "%d"))) for form in formats])
+
+
+def _turned(form: str, first: str, second: str) -> str:
+    return f"{first}{form[2]}{second}{form[5:]}"
+
+
+def _may_be(word: str) -> bool:
+    return 6 <= len(word) <= 40 and any(map(str.isdigit, word)) and not word.isdigit()
+
+
+def _is_iso(word: str) -> bool:
+    if word.count("-") < 2:
+        return False
+    try:
+        dt.datetime.fromisoformat(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _reads(word: str, form: str) -> bool:
+    try:
+        dt.datetime.strptime(word, form)  # noqa: DTZ007 - only asked whether it can be read
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,185 @@
+"""Card: the model card, as Markdown. What only a person can say is marked so."""
+
+from __future__ import annotations
+
+import re
+
+from mlwright.data.schema import Role, TaskKind
+from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.words import (
+    Voice,
+    capital,
+    cautions,
+    comparison,
+    headline,
+    label,
+    lead,
+    metric_note,
+    metric_title,
+    number,
+    percent,
+    ranged,
+)
+
+__all__ = ["card"]
+
+_PERSON = "*For a person to fill in:*"
+
+
+def _plain(text: object) -> str:
+    """Escape what Markdown, and HTML within it, would read as marks."""
+    flat = " ".join(str(text).split())
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", flat.replace("&", "&amp;"))
+
+
+def _code(text: object) -> str:
+    """Return inline code that holds any text: the fence is longer than any run of backticks within."""
+    flat = " ".join(str(text).split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
+    pad = " " if "`" in flat else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+_VOICE = Voice(
+    name=lambda text: f"**{_plain(text)}**", strong=lambda text: f"**{_plain(text)}**", text=_plain
+)
+
+
+def card(context: ReportContext) -> str:
+    """Return the model card, with the nine sections of Mitchell et al.
+
+    Parameters
+    ----------
+    context : ReportContext
+        What is known.
+
+    References
+    ----------
+    M. Mitchell et al., "Model Cards for Model Reporting", FAT* (2019).
+    """
+    sections = (
+        ("Model details", _details(context)),
+        ("Intended use", _use(context)),
+        ("Factors", _factors(context)),
+        ("Metrics", _metrics(context)),
+        ("Evaluation data", _evaluation_data(context)),
+        ("Training data", _training_data(context)),
+        ("Quantitative analyses", _analyses(context)),
+        ("Ethical considerations", _ethics(context)),
+        ("Caveats and recommendations", _caveats(context)),
+    )
+    body = "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections)
+    return f"# Model card: {_plain(context.name)}\n\n{headline(context.task, _VOICE)}.\n\n{body}\n"
+
+
+def _details(context: ReportContext) -> list[str]:
+    lines = [
+        f"- Model {trial.get('number', '')}: {_plain(trial.get('model', ''))}, view {_plain(trial.get('view', ''))}, "
+        f"weight {percent(trial['weight'])}"
+        for trial in context.members
+    ]
+    lines += [
+        f"- {_plain(str(key).replace('_', ' '))}: {_code(value)}"
+        for key, value in sorted(context.lineage.items())
+        if key != "reproduce" and value is not None and not isinstance(value, (dict, list, tuple))
+    ]
+    return [
+        *lines,
+        f"- Made again by: {_code(context.reproduce)}",
+        f"- {_PERSON} who owns it, whom to ask, under which licence it may be used.",
+    ]
+
+
+def _use(context: ReportContext) -> list[str]:
+    what = "a probability for each class" if context.task.labels else "a number"
+    return [
+        f"- It gives {what} from {len(context.schema.features)} columns of one row.",
+        f"- {_PERSON} what it is for, who uses it, and what it must not be used for.",
+    ]
+
+
+def _factors(context: ReportContext) -> list[str]:
+    top = [f"{_plain(item.column)} ({number(item.mean, 2)})" for item in context.evaluation.importance[:5]]
+    known = f"- The columns that it leans on most (how much worse {metric_title(context.task.metric)} gets when one is shuffled): "
+    return [
+        *([known + ", ".join(top) + "."] if top else []),
+        f"- {_PERSON} groups of people or things for which it may work better or worse.",
+    ]
+
+
+def _metrics(context: ReportContext) -> list[str]:
+    name = context.task.metric
+    lines = [f"- It was chosen by {metric_title(name)} ({metric_note(name)})."]
+    confusion = context.evaluation.confusion
+    if confusion is not None and confusion.threshold is not None:
+        positive = _plain(label(context.task.labels[1]))
+        lines.append(f"- A row is called {positive} from a probability of {percent(confusion.threshold)} on.")
+    level = percent(context.evaluation.score.level)
+    return [*lines, f"- Ranges are {level} intervals: bootstrap for scores, Wilson for shares."]
+
+
+def _evaluation_data(context: ReportContext) -> list[str]:
+    evaluation, split = context.evaluation, context.split
+    if evaluation.basis == "test":
+        lines = [f"- {evaluation.n_rows:,} rows that were held out and that no trial saw."]
+    else:
+        lines = [
+            f"- No rows were held out. {evaluation.n_rows:,} rows were predicted by cross-validation.",
+            "- The search chose by the same rows, so the figures lean to the good side.",
+        ]
+    return [*lines, f"- Split: {_plain(split.get('kind', 'unknown'))}. {_plain(split.get('reason', ''))}"]
+
+
+def _training_data(context: ReportContext) -> list[str]:
+    fed = ", ".join(_plain(column.name) for column in context.schema.features[:60])
+    left = len(context.schema.features) - 60
+    lines = [
+        f"- {context.n_rows:,} rows in all, {int(context.split.get('n_train', 0)):,} of them for search and training.",
+        f"- Columns that it learns from: {fed}{f' and {left} more' if left > 0 else ''}.",
+    ]
+    ignored = context.schema.having(Role.IGNORED)
+    if ignored:
+        lines.append("- Columns left out: " + ", ".join(_plain(column.name) for column in ignored[:60]) + ".")
+    return [*lines, f"- {_PERSON} how the data was gathered, and whom or what it leaves out."]
+
+
+def _analyses(context: ReportContext) -> list[str]:
+    evaluation = context.evaluation
+    lines = [lead(evaluation, _VOICE), "", *(f"- {text}" for _, text in comparison(evaluation, _VOICE)), ""]
+    lines += ["| Metric | Score | Range |", "|---|---:|---:|"]
+    lines += [
+        f"| {_plain(capital(metric_title(name)))} | {number(score.estimate, pad=True)} "
+        f"| {number(score.low, pad=True)} to {number(score.high, pad=True)} |"
+        for name, score in evaluation.scores.items()
+    ]
+    if evaluation.confusion is not None:
+        lines += [
+            "",
+            "| Class | Rows | Right of those called so | Found of those that are |",
+            "|---|---:|---:|---:|",
+        ]
+        lines += [
+            f"| {_plain(label(part.label))} | {part.recall.total:,} | {percent(part.precision.share)} "
+            f"({ranged(part.precision)}) | {percent(part.recall.share)} ({ranged(part.recall)}) |"
+            for part in evaluation.confusion.classes[:50]
+        ]
+    return lines
+
+
+def _ethics(context: ReportContext) -> list[str]:
+    about = "The outcome" if context.task.kind is not TaskKind.REGRESSION else "The number"
+    return [
+        f"- {about} is learned from what was recorded, faults of the records included.",
+        f"- {_PERSON} whether it decides about people, what a wrong answer does to them, and who may object where.",
+    ]
+
+
+def _caveats(context: ReportContext) -> list[str]:
+    found = [f"- {text}" for _, text in cautions(context, _VOICE)]
+    notes = [f"- {_plain(note)}" for note in context.notes]
+    return [
+        *found,
+        *notes,
+        "- What drives it says what the model uses, not what causes the outcome.",
+        f"- {_PERSON} when it should be looked at again.",
+    ]

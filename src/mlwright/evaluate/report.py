@@ -1,0 +1,197 @@
+"""Report: one self-contained HTML file about one model, for people. It holds no script and loads nothing."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from mlwright.data.findings import Severity
+from mlwright.data.schema import TaskKind
+from mlwright.evaluate import plots
+from mlwright.evaluate.card import card
+from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.figures import Share
+from mlwright.evaluate.markup import HTML, escape, figure
+from mlwright.evaluate.results import importance_plot, score_plot
+from mlwright.evaluate.sections import SECTIONS
+from mlwright.evaluate.words import (
+    PLAIN,
+    baseline_name,
+    capital,
+    cautions,
+    comparison,
+    headline,
+    label,
+    lead,
+    metric_meaning,
+    metric_title,
+    number,
+    ranged,
+)
+
+__all__ = ["ReportContext", "card", "render"]
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_TOP_COLUMNS = 7
+_TOP_CAUTIONS = 6
+
+
+def render(context: ReportContext) -> str:
+    """Return the report as one HTML page; equal contexts give equal pages.
+
+    Parameters
+    ----------
+    context : ReportContext
+        What the report tells.
+    """
+    style = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+    drawn = [(anchor, title, draw(context)) for anchor, title, draw in SECTIONS]
+    present = [(anchor, title, text) for anchor, title, text in drawn if text]
+    links = "".join(f'<li><a href="#{anchor}">{escape(title)}</a></li>' for anchor, title, _ in present)
+    title = f"{context.name}: {headline(context.task, PLAIN)}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}"/>'
+        '<meta name="color-scheme" content="light dark"/>'
+        f"<title>{escape(title)}</title><style>\n{style}</style></head><body>"
+        f'<a class="skip" href="#main">Skip to the report</a>{_header(context)}<main id="main">'
+        f'{_summary(context)}<nav aria-label="Sections"><h2>In detail</h2><ol>{links}</ol></nav>'
+        f"{''.join(text for _, _, text in present)}</main>"
+        "<footer><p>Made by mlwright. This page holds no script and loads nothing from elsewhere.</p></footer>"
+        "</body></html>\n"
+    )
+
+
+def _header(context: ReportContext) -> str:
+    evaluation = context.evaluation
+    n_features = len(context.schema.features)
+    models = list(dict.fromkeys(str(trial.get("model", "")) for trial in context.members))
+    facts = [
+        f"{context.n_rows:,} rows",
+        f"{n_features:,} columns to learn from",
+        f"tested on {evaluation.n_rows:,} rows it never saw"
+        if evaluation.basis == "test"
+        else "no rows held out: measured by cross-validation",
+        *([" + ".join(models)] if models else []),
+    ]
+    said = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return (
+        f'<header><p class="eyebrow">Model report <span>{escape(context.name)}</span></p>'
+        f'<h1>{headline(context.task, HTML)}</h1><ul class="facts">{said}</ul></header>'
+    )
+
+
+def _summary(context: ReportContext) -> str:
+    evaluation = context.evaluation
+    against = "".join(
+        f'<li class="verdict {said}">{text}</li>' for said, text in comparison(evaluation, HTML)
+    )
+    title = escape(capital(metric_title(evaluation.metric)))
+    meaning = f"{title}: {escape(metric_meaning(evaluation.metric))}."
+    drivers = ""
+    if evaluation.importance:
+        drivers = (
+            f"<article><h2>What drives it</h2>{figure(importance_plot(evaluation, _TOP_COLUMNS))}"
+            '<p class="more"><a href="#importance">All columns</a></p></article>'
+        )
+    return (
+        f'<section class="summary" aria-label="In short"><div class="lead"><div class="lead-text">'
+        f'<p class="answer">{lead(evaluation, HTML)}</p>'
+        f'<p class="basis">{_basis(context)}</p></div>{_picture(context)}</div>'
+        f'<div class="cards"><article><h2>Is it worth it?</h2><ul class="verdicts">{against}</ul>'
+        f"{figure(score_plot(evaluation), meaning)}</article>{drivers}"
+        f"{_careful(context)}{_next(context)}</div></section>"
+    )
+
+
+def _basis(context: ReportContext) -> str:
+    evaluation = context.evaluation
+    level = f"{evaluation.score.level * 100:.0f}%"
+    if evaluation.basis == "test":
+        return (
+            f"From {evaluation.n_rows:,} rows that were kept aside from the start. "
+            f"The ranges hold the true figure in {level} of such measurements."
+        )
+    return (
+        f"From cross-validation: no rows were kept aside, so these figures lean to the good side. "
+        f"The ranges are {level} intervals."
+    )
+
+
+def _picture(context: ReportContext) -> str:
+    """Draw a hundred squares for classes, three lengths for numbers."""
+    evaluation = context.evaluation
+    if evaluation.residuals is not None:
+        return _error_lengths(context)
+    flagged = evaluation.flagged
+    if context.task.kind is TaskKind.BINARY:
+        which = f"{context.task.target} = {label(context.task.labels[1])}"
+        if flagged is not None and flagged.total >= 10:
+            return _waffle(flagged, f"Of 100 rows flagged as {which}")
+        if evaluation.lifts:
+            top = next((part for part in evaluation.lifts if part.top >= 0.1), evaluation.lifts[-1])
+            return _waffle(top.hits, f"Of 100 rows with the highest scores, {which}")
+        return ""
+    return _waffle(evaluation.right, "Of 100 rows named right") if evaluation.right is not None else ""
+
+
+def _waffle(part: Share, title: str) -> str:
+    description = f"{ranged(part)} of 100; measured on {part.total} rows."
+    key = (
+        '<span class="key"><i class="w-full"></i>right</span>'
+        '<span class="key"><i class="w-pale"></i>within the range</span>'
+        '<span class="key"><i class="w-empty"></i>wrong</span>'
+    )
+    plot = plots.waffle(part.low, part.high, title=title, description=description)
+    return f'<div class="picture">{figure(plot, f"{escape(title)}<br/>{key}")}</div>'
+
+
+def _error_lengths(context: ReportContext) -> str:
+    evaluation = context.evaluation
+    found = evaluation.residuals
+    if found is None:
+        return ""
+    half = found.quantiles["0.5"]
+    items = [plots.Bar("this model", half, found.half_low, found.half_high, f"\u00b1{number(half)}", 0)]
+    for name, part in sorted(evaluation.baselines.items(), reverse=True):
+        if part.half_error is not None:
+            size = part.half_error
+            items.append(
+                plots.Bar(
+                    baseline_name(name),
+                    size,
+                    size,
+                    size,
+                    f"\u00b1{number(size)}",
+                    1 if name == "linear" else 2,
+                )
+            )
+    plot = plots.bars(
+        items,
+        title="Half of the predictions are within",
+        axis=f"in units of {context.task.target}; shorter is better",
+    )
+    return f'<div class="picture wide">{figure(plot, "Half of the predictions are this close to the truth")}</div>'
+
+
+def _careful(context: ReportContext) -> str:
+    found = cautions(context, HTML)
+    if not found:
+        items = '<li class="fine">The checks and the figures gave no cause for care.</li>'
+    else:
+        items = "".join(
+            f'<li class="{severity}"><span class="mark">{"Stop" if severity is Severity.STOP else "Look"}</span>'
+            f"<span>{text}</span></li>"
+            for severity, text in found[:_TOP_CAUTIONS]
+        )
+        if len(found) > _TOP_CAUTIONS:
+            items += f'<li class="rest"><a href="#findings">and {len(found) - _TOP_CAUTIONS} more</a></li>'
+    return f'<article><h2>Where to be careful</h2><ul class="cautions">{items}</ul></article>'
+
+
+def _next(context: ReportContext) -> str:
+    items = "".join(
+        f'<li>{escape(what[:1].upper() + what[1:])}<pre class="command"><code>{escape(command)}</code></pre></li>'
+        for command, what in context.steps
+    )
+    return f'<article><h2>What to do next</h2><ul class="steps">{items}</ul></article>'

@@ -1,0 +1,212 @@
+"""Sections: the parts of a report below its first screen, and those that tell how the model was made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlwright.data.findings import Severity
+from mlwright.evaluate import plots, results
+from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.markup import Cell, escape, figure, section, table
+from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
+from mlwright.metrics import get
+
+__all__ = ["SECTIONS"]
+
+_MOST_COLUMNS = 400
+_MOST_TRIALS = 150
+_MARKS = {Severity.STOP: "Stop", Severity.WARN: "Look", Severity.INFO: "Note"}
+
+
+def _n(value: float) -> Cell:
+    return Cell(escape(number(value, pad=True)), number=True)
+
+
+def _data(context: ReportContext) -> str:
+    def rows() -> Iterator[Sequence[Cell]]:
+        for column in context.schema.columns[:_MOST_COLUMNS]:
+            yield (
+                Cell(escape(column.name), head=True),
+                Cell(escape(column.kind)),
+                Cell(
+                    f'<span class="tag">{escape(column.role)}</span>'
+                    if column.role != "feature"
+                    else "feature"
+                ),
+                Cell("never" if column.required else "may be"),
+                Cell(escape(column.why)),
+            )
+
+    more = len(context.schema.columns) - _MOST_COLUMNS
+    intro = f"<p>{context.n_rows:,} rows and {len(context.schema.columns):,} columns.</p>"
+    return section(
+        "data",
+        "The data",
+        intro,
+        table(
+            ("Column", "Kind", "Role", "Missing", "Why"),
+            rows(),
+            caption="What was read, and why it is read so",
+        ),
+        f"<p>{more:,} more columns are not shown.</p>" if more > 0 else "",
+    )
+
+
+def _findings(context: ReportContext) -> str:
+    if not context.findings:
+        return section("findings", "Findings", "<p>The checks found nothing to report.</p>")
+    order = list(_MARKS)
+    items = [
+        f'<li class="finding {escape(found.severity)}"><span class="mark">{_MARKS[found.severity]}</span>'
+        f"<div><p>{escape(found.what)}</p>"
+        f'<p class="advice">{escape(found.advice)} <code>{escape(found.code)}</code></p></div></li>'
+        for found in sorted(context.findings, key=lambda found: order.index(found.severity))
+    ]
+    return section("findings", "Findings", f'<ul class="findings">{"".join(items)}</ul>')
+
+
+def _split(context: ReportContext) -> str:
+    split = context.split
+    n_train, n_test = int(split.get("n_train", 0)), int(split.get("n_test", 0))
+    column = f" by <b class='name'>{escape(split['column'])}</b>" if split.get("column") else ""
+    total = max(1, n_train + n_test)
+    items = [("Searched and trained on", float(n_train), f"{n_train:,} rows ({percent(n_train / total)})")]
+    if n_test:
+        items.append(("Held out for the test", float(n_test), f"{n_test:,} rows ({percent(n_test / total)})"))
+    return section(
+        "split",
+        "The split",
+        f"<p>Kind: <strong>{escape(split.get('kind', 'unknown'))}</strong>{column}. {escape(split.get('reason', ''))}</p>",
+        figure(
+            plots.parts(items, title="Rows by use"),
+            f"The search compared trials on {int(split.get('n_folds', 0))} folds of the training rows.",
+        ),
+    )
+
+
+def _ordered(context: ReportContext) -> list[dict[str, Any]]:
+    """Trials: those of the blend, then the others, the best first; those without a score last."""
+    turn = -1.0 if get(context.task.metric).greater_is_better else 1.0
+
+    def key(trial: dict[str, Any]) -> tuple[bool, float, int]:
+        score = turn * _known(trial.get("score"))
+        return not trial.get("weight"), score if math.isfinite(score) else math.inf, trial.get("number", 0)
+
+    return sorted(context.trials, key=key)
+
+
+def _search(context: ReportContext) -> str:
+    if not context.trials:
+        return section("search", "The search", "<p>No trials were recorded.</p>")
+    ordered, title = _ordered(context), metric_title(context.task.metric)
+    blended = any(trial.get("weight") for trial in ordered)
+
+    def cells(trial: Mapping[str, Any]) -> Iterator[Cell]:
+        weight = trial.get("weight")
+        folds = "  ".join(number(_known(score), pad=True) for score in trial.get("fold_scores") or ())
+        yield Cell(str(int(trial.get("number", 0))), number=True)
+        yield Cell(f"<b>{escape(trial.get('model', ''))}</b>")
+        yield Cell(escape(trial.get("view", "")))
+        yield _n(_known(trial.get("score")))
+        yield Cell(f'<span class="folds">{escape(folds)}</span>')
+        if blended:
+            yield Cell(escape(percent(weight)) if weight else "", number=True)
+        yield Cell(f'<span class="params">{escape(_params(trial))}</span>')
+
+    heads = (
+        "No.",
+        "Model",
+        "View",
+        capital(title),
+        "By fold",
+        *(("Weight",) if blended else ()),
+        "Parameters",
+    )
+    more = len(ordered) - _MOST_TRIALS
+    order = "those with a weight, then the others, the best first" if blended else "the best first"
+    return section(
+        "search",
+        "The search",
+        f"<p>{len(ordered):,} trials, compared by {escape(title)} ({metric_note(context.task.metric)}) on the folds. "
+        + ("The model is a weighted mean of those with a weight." if blended else "")
+        + "</p>",
+        figure(_trial_plot(context, title), "Each dot is a trial; the line is the best so far."),
+        table(heads, (tuple(cells(trial)) for trial in ordered[:_MOST_TRIALS]), caption=f"Trials: {order}"),
+        f"<p>{more:,} more trials are not shown.</p>" if more > 0 else "",
+    )
+
+
+def _known(score: float | None) -> float:
+    return math.nan if score is None else float(score)
+
+
+def _params(trial: Mapping[str, Any]) -> str:
+    known = dict(trial.get("params") or {})
+    if trial.get("n_iterations"):
+        known["n_iterations"] = trial["n_iterations"]
+    return ", ".join(
+        f"{key} {number(value) if isinstance(value, float) else value}"
+        for key, value in sorted(known.items())
+    )
+
+
+def _trial_plot(context: ReportContext, title: str) -> str:
+    better = max if get(context.task.metric).greater_is_better else min
+    points: list[tuple[float, float]] = []
+    best: list[tuple[float, float]] = []
+    for trial in sorted(context.trials, key=lambda trial: trial.get("number", 0)):
+        score = _known(trial.get("score"))
+        if math.isfinite(score):
+            points.append((float(trial.get("number", 0)), score))
+            best.append((points[-1][0], better(score, best[-1][1]) if best else score))
+    return plots.lines(
+        [
+            plots.Line("a trial", points, series=2, stroke=False),
+            plots.Line("best so far", best, series=0),
+        ],
+        title="The search, trial by trial",
+        x_label="trial number",
+        y_label=capital(title),
+        description=f"{len(points)} trials; the best has {number(best[-1][1]) if best else 'no score'}.",
+        steps=True,
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in sorted(tree.items()):
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key} ")
+        elif value is not None:
+            shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            yield f"{prefix}{key}".replace("_", " "), shown
+
+
+def _lineage(context: ReportContext) -> str:
+    rows = (
+        (Cell(escape(key), head=True), Cell(f'<code class="long">{escape(value)}</code>'))
+        for key, value in _flat({k: v for k, v in context.lineage.items() if k != "reproduce"})
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in context.notes)
+    return section(
+        "lineage",
+        "Where it comes from",
+        table(("What", "Value"), rows, caption="Lineage"),
+        f'<p>To make the same model again:</p><pre class="command"><code>{escape(context.reproduce)}</code></pre>',
+        f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "",
+    )
+
+
+SECTIONS = (
+    ("data", "The data", _data),
+    ("findings", "Findings", _findings),
+    ("split", "The split", _split),
+    ("search", "The search", _search),
+    ("scores", "Scores", results.scores),
+    ("decisions", "Right and wrong", results.decisions),
+    ("errors", "How far off", results.errors),
+    ("calibration", "Probabilities", results.calibration),
+    ("importance", "What drives it", results.importance),
+    ("lineage", "Where it comes from", _lineage),
+)

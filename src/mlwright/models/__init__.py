@@ -1,0 +1,1 @@
+"""Models: one learner a file, and the ensemble that blends them."""

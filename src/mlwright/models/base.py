@@ -1,0 +1,95 @@
+"""Model: fit and predict on a numeric matrix with column tags. It knows nothing of raw columns.
+
+`predict`, `predict_row`, `state` and `from_state` run in the serving process: they import neither the learner's
+training package nor scikit-learn or pandas. `fit` imports what it needs inside the function.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from mlwright.bundle.state import State
+from mlwright.core.params import Rule, check
+from mlwright.core.types import Floats
+from mlwright.data.schema import Task
+
+__all__ = ["FitContext", "Model"]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class FitContext:
+    """All that a fit gets besides the matrix and the target.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted; ``task.labels`` gives the number of classes.
+    categorical : tuple of int
+        Matrix columns that hold codes without an order (NaN is missing).
+    valid : tuple of (ndarray, ndarray), optional
+        Rows to stop early on.
+    n_iterations : int, optional
+        Fit exactly so many iterations and do not stop early: a refit, or a replay of a recorded fit.
+    stop : callable
+        True when time is up; asked after each iteration. A fit that stops keeps what it has.
+    threads : int
+        Cores that the fit may use.
+    seed : int
+        For whatever is drawn. The same seed gives the same bits with any number of threads.
+    """
+
+    task: Task
+    categorical: tuple[int, ...] = ()
+    valid: tuple[Floats, Floats] | None = None
+    n_iterations: int | None = None
+    stop: Callable[[], bool] = field(default=_never)
+    threads: int = 1
+    seed: int = 0
+
+
+class Model(ABC):
+    """One learner.
+
+    Hyperparameters stand in ``__init__`` only, keyword-only, each with a rule in `rules`. After `fit`,
+    ``n_iterations_`` says how many iterations (trees, epochs; 1 where the word has no meaning) it holds: fitting again
+    with ``FitContext.n_iterations`` set to it and without ``valid`` gives the same model, bit by bit.
+    """
+
+    kind: ClassVar[str]
+    rules: ClassVar[Mapping[str, Rule]] = {}
+    grows: ClassVar[bool] = False  # True where iterations are grown until validation stops improving
+    n_iterations_: int
+
+    def __init__(self, **params: Any) -> None:
+        check(type(self).__name__, params, self.rules)
+        self.params = params
+
+    @abstractmethod
+    def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
+        """Fit on a matrix of shape (n_rows, n_columns), NaN where missing, and y of shape (n_rows,)."""
+
+    @abstractmethod
+    def predict(self, X: Floats) -> Floats:
+        """Return shape (n_rows, n_outputs): the value, P(second class), or one probability a class."""
+
+    def predict_row(self, row: Floats) -> Sequence[float]:
+        """Return `n_outputs` numbers for one row of shape (n_columns,), equal to `predict`'s within 1e-12."""
+        return self.predict(np.ascontiguousarray(row).reshape(1, -1))[0].tolist()
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that `from_state` needs; ``tree`` holds ``kind``, ``params``, ``n_columns``, ``n_outputs``."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Audit the state (shapes, indices, finite numbers), then build; raise `BundleContentError` otherwise."""

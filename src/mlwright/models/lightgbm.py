@@ -1,0 +1,186 @@
+"""LightGBM: gradient boosted trees, grown by leaf, with native categories.
+
+Training goes through the ``lightgbm`` package; predicting, in training and serving alike, through its library alone
+(`mlwright.models.lightgbm_native`), so both give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from mlwright.bundle.state import State
+from mlwright.core.errors import BundleContentError, ParameterError
+from mlwright.core.params import Choice, Flag, Number, Rule
+from mlwright.core.types import Floats
+from mlwright.data.schema import TaskKind
+from mlwright.models.base import FitContext, Model
+from mlwright.models.lightgbm_audit import audit, canonical
+from mlwright.models.lightgbm_native import NativeBooster
+from mlwright.models.patience import Patience
+from mlwright.models.state_audit import header
+
+__all__ = ["LightGBM"]
+
+_WITHOUT_VALID = 100  # iterations where there is nothing to stop early on
+_MOST = 10_000  # iterations at most where there is
+_OBJECTIVES = {"l2": "regression", "l1": "regression_l1", "huber": "huber", "poisson": "poisson"}
+
+
+class LightGBM(Model):
+    """Gradient boosting by LightGBM (Ke et al. 2017).
+
+    With ``context.valid`` it stops early, on log loss for classes and on its own objective for a regression, after
+    ``max(20, 3 / learning_rate)`` iterations without a better one, and keeps the best.
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.1
+    num_leaves : int, default=31
+    max_depth : int, default=-1
+        -1 for no limit.
+    min_data_in_leaf : int, default=20
+    min_sum_hessian_in_leaf : float, default=0.001
+    min_gain_to_split, lambda_l1, lambda_l2, path_smooth : float, default=0
+    feature_fraction, feature_fraction_bynode : float, default=1
+        Share of the columns that a tree, or a node, may use.
+    bagging_fraction : float, default=1
+        Share of the rows that a tree sees; drawn anew for each one.
+    extra_trees : bool, default=False
+        Draw one random threshold a column.
+    max_bin : int, default=255
+    min_data_in_bin : int, default=3
+    cat_smooth, cat_l2 : float, default=10
+    max_cat_threshold, max_cat_to_onehot, min_data_per_group : int
+        How categories are split; see LightGBM's documentation.
+    objective : {"l2", "l1", "huber", "poisson"}, default="l2"
+        For regressions only.
+    """
+
+    kind: ClassVar[str] = "lightgbm"
+    grows: ClassVar[bool] = True
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "bagging_fraction": Number(0.01, 1),
+        "cat_l2": Number(0, 1e6),
+        "cat_smooth": Number(0, 1e6),
+        "extra_trees": Flag(),
+        "feature_fraction": Number(0.01, 1),
+        "feature_fraction_bynode": Number(0.01, 1),
+        "lambda_l1": Number(0, 1e6),
+        "lambda_l2": Number(0, 1e6),
+        "learning_rate": Number(1e-4, 1),
+        "max_bin": Number(3, 65_535, integer=True),
+        "max_cat_threshold": Number(1, 100_000, integer=True),
+        "max_cat_to_onehot": Number(1, 100_000, integer=True),
+        "max_depth": Number(-1, 100, integer=True),
+        "min_data_in_bin": Number(1, 1_000_000, integer=True),
+        "min_data_in_leaf": Number(1, 1_000_000, integer=True),
+        "min_data_per_group": Number(1, 1_000_000, integer=True),
+        "min_gain_to_split": Number(0, 1e9),
+        "min_sum_hessian_in_leaf": Number(0, 1e9),
+        "num_leaves": Number(2, 4096, integer=True),
+        "objective": Choice(("l2", "l1", "huber", "poisson")),
+        "path_smooth": Number(0, 1e9),
+    }
+
+    def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
+        """Fit; see `Model.fit`. `context.stop` is asked after each iteration."""
+        import lightgbm
+
+        if (
+            self.params.get("objective") == "poisson"
+            and context.task.kind is TaskKind.REGRESSION
+            and y.min() < 0
+        ):
+            raise ParameterError(
+                "LightGBM: objective 'poisson' needs a target of at least 0", got=float(y.min())
+            )
+        options = self._options(context)
+        data = lightgbm.Dataset(X, y, categorical_feature=list(context.categorical), params=options)
+        early = context.valid is not None and context.n_iterations is None
+        sets = []
+        if early and context.valid is not None:
+            sets = [lightgbm.Dataset(*context.valid, reference=data, params=options)]
+        patience = Patience(self.params.get("learning_rate", 0.1))
+
+        def watch(env: Any) -> None:
+            over = bool(env.evaluation_result_list) and patience.over(
+                env.iteration, env.evaluation_result_list[0][2]
+            )
+            if over or context.stop():
+                raise lightgbm.callback.EarlyStopException(env.iteration, [])
+
+        rounds = _MOST if early else _WITHOUT_VALID
+        if context.n_iterations is not None:
+            rounds = max(1, context.n_iterations)
+        booster = lightgbm.train(
+            options, data, rounds, valid_sets=sets, callbacks=[watch], keep_training_booster=True
+        )
+        best = patience.best + 1 if early else -1
+        self.n_columns_, self.n_outputs_ = X.shape[1], context.task.n_outputs
+        self._load(canonical(booster.model_to_string(num_iteration=best)))
+        return self
+
+    def _options(self, context: FitContext) -> dict[str, Any]:
+        task = context.task
+        if task.kind is TaskKind.BINARY:
+            objective: dict[str, Any] = {"objective": "binary", "metric": "binary_logloss"}
+        elif task.kind is TaskKind.MULTICLASS:
+            objective = {
+                "objective": "multiclass",
+                "metric": "multi_logloss",
+                "num_class": len(task.labels),
+            }
+        else:
+            name = _OBJECTIVES[self.params.get("objective", "l2")]
+            objective = {"objective": name, "metric": name}
+        return {
+            **{name: value for name, value in self.params.items() if name != "objective"},
+            **objective,
+            "bagging_freq": 1 if self.params.get("bagging_fraction", 1.0) < 1 else 0,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": context.threads,
+            "seed": context.seed,
+            "verbosity": -1,
+        }
+
+    def _load(self, text: str) -> None:
+        self.n_iterations_ = audit(text, n_columns=self.n_columns_, n_outputs=self.n_outputs_)
+        self._text = text.encode()
+        self._native = NativeBooster(self._text, self.n_columns_, self.n_outputs_)
+
+    def predict(self, X: Floats) -> Floats:
+        """Return shape (n_rows, n_outputs)."""
+        return self._native.predict(X)
+
+    def predict_row(self, row: Floats) -> Sequence[float]:
+        """Return `n_outputs` numbers for one row; safe from many threads."""
+        return self._native.predict_row(row)
+
+    def state(self) -> State:
+        """Return the model text as the blob ``lgb``."""
+        tree = {
+            "kind": self.kind,
+            "params": self.params,
+            "n_columns": self.n_columns_,
+            "n_outputs": self.n_outputs_,
+            "n_iterations": self.n_iterations_,
+        }
+        return State(tree, blobs={"lgb": self._text})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Audit the text, then load it."""
+        params, n_columns, n_outputs, n_iterations = header(state, cls.kind, cls.rules)
+        blob = state.blobs.get("lgb")
+        if not isinstance(blob, bytes) or not blob.isascii():
+            raise BundleContentError("lightgbm: blob 'lgb' is missing or is not plain text")
+        model = cls(**params)
+        model.n_columns_, model.n_outputs_ = n_columns, n_outputs
+        model._load(blob.decode("ascii"))
+        if model.n_iterations_ != n_iterations:
+            raise BundleContentError(
+                "lightgbm: n_iterations", got=n_iterations, allowed=str(model.n_iterations_)
+            )
+        return model

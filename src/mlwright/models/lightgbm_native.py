@@ -1,0 +1,197 @@
+"""LightGBM's shared library, called directly: load a model text, predict many rows, predict one row.
+
+Importing the ``lightgbm`` package pulls scikit-learn and pandas, which a serving process neither needs nor wants. This
+file finds the package's library without importing the package. It knows nothing of what a text should hold: pass only
+text that `mlwright.models.lightgbm_audit` let through.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlwright.core.errors import BundleContentError, MissingExtraError, MlwrightError
+from mlwright.core.types import Floats
+
+__all__ = ["NativeBooster", "library_path"]
+
+_FLOAT64 = 1  # C_API_DTYPE_FLOAT64
+_NORMAL = 0  # C_API_PREDICT_NORMAL: sigmoid, softmax and exp are applied
+_ONE_THREAD_BELOW = 2_000  # rows; waking other threads costs more than it gives
+_NAMES = {"darwin": "lib_lightgbm.dylib", "win32": "lib_lightgbm.dll"}
+
+
+def library_path() -> Path:
+    """Return where LightGBM's shared library is, importing nothing.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package or its library is not installed.
+    """
+    spec = importlib.util.find_spec("lightgbm")
+    folders = [Path(p) for p in (spec.submodule_search_locations or ())] if spec else []
+    name = _NAMES.get(sys.platform, "lib_lightgbm.so")
+    for folder in folders:
+        for inner in ("lib", "bin", "."):
+            if (folder / inner / name).is_file():
+                return folder / inner / name
+    raise MissingExtraError(
+        "LightGBM's library is not installed",
+        got=[str(folder) for folder in folders],
+        fix="pip install 'lightgbm>=4.5'",
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(library_path()))
+    c_int, c_int32, pointer, text = ctypes.c_int, ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p
+    signatures: dict[str, list[type]] = {
+        "LGBM_BoosterLoadModelFromString": [text, pointer, pointer],
+        "LGBM_BoosterFree": [pointer],
+        "LGBM_BoosterGetNumClasses": [pointer, pointer],
+        "LGBM_BoosterGetNumFeature": [pointer, pointer],
+        # booster, data, data type, rows, columns, row major, kind, first and number of iterations, parameters, length, out
+        "LGBM_BoosterPredictForMat": [
+            *(pointer, pointer, c_int, c_int32, c_int32, c_int, c_int, c_int, c_int, text, pointer, pointer)
+        ],
+        # booster, kind, first and number of iterations, data type, columns, parameters, out handle
+        "LGBM_BoosterPredictForMatSingleRowFastInit": [
+            *(pointer, c_int, c_int, c_int, c_int, c_int32, text, pointer)
+        ],
+        "LGBM_BoosterPredictForMatSingleRowFast": [pointer, pointer, pointer, pointer],
+        "LGBM_FastConfigFree": [pointer],
+    }
+    for name, types in signatures.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = types, c_int
+    library.LGBM_GetLastError.argtypes = []
+    library.LGBM_GetLastError.restype = text
+    return library
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _message(library: ctypes.CDLL) -> str:
+    return library.LGBM_GetLastError().decode("utf-8", "replace")
+
+
+class _Slot:
+    """A single-row configuration with its own buffers: used by one thread at a time."""
+
+    __slots__ = ("config", "data", "data_at", "length", "length_at", "out", "out_at")
+
+    def __init__(self, config: int, n_columns: int, n_outputs: int) -> None:
+        self.config = config
+        self.data = np.zeros(n_columns)
+        self.out = np.zeros(n_outputs)
+        self.length = ctypes.c_int64(0)
+        self.data_at, self.out_at = self.data.ctypes.data, self.out.ctypes.data
+        self.length_at = ctypes.addressof(self.length)
+
+
+def _free(library: ctypes.CDLL, booster: int, configs: list[int]) -> None:
+    for config in configs:
+        library.LGBM_FastConfigFree(config)
+    library.LGBM_BoosterFree(booster)
+
+
+class NativeBooster:
+    """A loaded model text.
+
+    Safe to use from many threads: each call takes a free slot, or makes one. Memory is freed with the object.
+
+    Parameters
+    ----------
+    text : bytes
+        An audited model text.
+    n_columns, n_outputs : int
+        What the text must say too.
+    """
+
+    def __init__(self, text: bytes, n_columns: int, n_outputs: int) -> None:
+        self.n_columns, self.n_outputs = n_columns, n_outputs
+        self._library = library = _library()
+        handle, count = ctypes.c_void_p(), ctypes.c_int(0)
+        if library.LGBM_BoosterLoadModelFromString(text, ctypes.addressof(count), ctypes.addressof(handle)):
+            raise BundleContentError(f"LightGBM cannot read the model: {_message(library)}")
+        if handle.value is None:
+            raise BundleContentError("LightGBM gave no model")
+        self._booster = handle.value
+        self._configs: list[int] = []
+        self._idle: list[_Slot] = []
+        self._free = weakref.finalize(self, _free, library, self._booster, self._configs)
+        self.n_iterations = count.value
+        for name, want in (
+            ("LGBM_BoosterGetNumFeature", n_columns),
+            ("LGBM_BoosterGetNumClasses", n_outputs),
+        ):
+            self._check(getattr(library, name)(self._booster, ctypes.addressof(count)))
+            if count.value != want:
+                raise BundleContentError(
+                    f"lightgbm: {name[19:]} of the model", got=count.value, allowed=str(want)
+                )
+
+    def _check(self, code: int) -> None:
+        if code:
+            raise MlwrightError(f"LightGBM failed: {_message(self._library)}")
+
+    def predict(self, X: Floats) -> Floats:
+        """Return shape (n_rows, n_outputs) for `X` of shape (n_rows, n_columns)."""
+        X = np.ascontiguousarray(X, dtype=np.float64)
+        n_rows, n_columns = X.shape
+        if n_columns != self.n_columns:
+            raise ValueError(f"expected {self.n_columns} columns, got {n_columns}")
+        out = np.empty((n_rows, self.n_outputs))
+        if n_rows == 0:
+            return out
+        threads = 1 if n_rows < _ONE_THREAD_BELOW else _cores()
+        length = ctypes.c_int64(0)
+        code = self._library.LGBM_BoosterPredictForMat(
+            *(self._booster, X.ctypes.data, _FLOAT64, n_rows, n_columns, 1, _NORMAL, 0, -1),
+            f"num_threads={threads}".encode(),
+            *(ctypes.addressof(length), out.ctypes.data),
+        )
+        self._check(code)
+        return out
+
+    def predict_row(self, row: Floats) -> Sequence[float]:
+        """Return `n_outputs` numbers for one row of shape (n_columns,)."""
+        if len(row) != self.n_columns:
+            raise ValueError(f"expected {self.n_columns} numbers, got {len(row)}")
+        try:
+            slot = self._idle.pop()
+        except IndexError:
+            slot = self._slot()
+        slot.data[:] = row
+        code = self._library.LGBM_BoosterPredictForMatSingleRowFast(
+            slot.config, slot.data_at, slot.length_at, slot.out_at
+        )
+        values = slot.out.tolist()
+        self._idle.append(slot)
+        if code:
+            self._check(code)
+        return values
+
+    def _slot(self) -> _Slot:
+        config = ctypes.c_void_p()
+        code = self._library.LGBM_BoosterPredictForMatSingleRowFastInit(
+            *(self._booster, _NORMAL, 0, -1, _FLOAT64, self.n_columns),
+            *(b"num_threads=1", ctypes.addressof(config)),
+        )
+        self._check(code)
+        if config.value is None:
+            raise MlwrightError("LightGBM gave no configuration for single rows")
+        self._configs.append(config.value)
+        return _Slot(config.value, self.n_columns, self.n_outputs)

@@ -1,0 +1,269 @@
+"""LightGBM against the lightgbm package itself, and against texts that must never reach its C++."""
+
+import gc
+import re
+import threading
+
+import lightgbm
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlwright.core.errors import BundleContentError, ParameterError
+from mlwright.data.schema import Task, TaskKind
+from mlwright.models.base import FitContext
+from mlwright.models.lightgbm import LightGBM
+from mlwright.models.lightgbm_audit import audit, parse, render
+from mlwright.models.lightgbm_native import NativeBooster
+from mlwright.testing.models import TASKS, training
+
+REGRESSION = Task(TaskKind.REGRESSION, "y", "rmse")
+
+
+def with_categories(task, n_rows=600, seed=0):
+    X, y = training(task, n_rows, seed)
+    X[:, 2] = np.random.default_rng(seed + 9).integers(0, 70, n_rows)
+    X[::11, 2] = np.nan
+    lift = (np.nan_to_num(X[:, 2]) % 7 == 3).astype(float)
+    return X, y + 30 * lift if task.kind is TaskKind.REGRESSION else np.where(lift == 1, 0.0, y)
+
+
+@pytest.fixture(scope="module")
+def text():
+    """A canonical text with numeric, missing and categorical splits."""
+    X, y = with_categories(REGRESSION)
+    model = LightGBM(num_leaves=6, min_data_per_group=5, cat_smooth=1.0)
+    return model.fit(X, y, FitContext(REGRESSION, (2, 3), n_iterations=4)).state().blobs["lgb"].decode()
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+def test_predictions_are_the_package_s(task):
+    X, y = with_categories(task)
+    params = {"learning_rate": 0.1, "num_leaves": 15, "cat_smooth": 3.0, "lambda_l2": 0.5}
+    model = LightGBM(**params).fit(X, y, FitContext(task, (2, 3), n_iterations=15, seed=4))
+    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[task.kind]
+    options = {**params, "objective": objective, "seed": 4, "verbosity": -1, "deterministic": True}
+    options |= {"force_row_wise": True, "num_threads": 1}
+    if task.n_outputs > 1:
+        options["num_class"] = task.n_outputs
+    data = lightgbm.Dataset(X, y, categorical_feature=[2, 3], params=options)
+    oracle = lightgbm.train(options, data, 15)
+    odd = X.copy()
+    odd[0] = np.nan
+    odd[1, 2], odd[2, 2], odd[3, 2] = -3, 500, 2.7
+    want = oracle.predict(odd).reshape(len(X), -1)
+    assert np.array_equal(model.predict(odd), want)
+    assert np.array_equal([model.predict_row(row) for row in odd[:40]], want[:40])
+
+
+@pytest.mark.parametrize("objective", ["l1", "huber", "poisson", "l2"])
+def test_objectives_of_regressions(objective):
+    X, y = training(REGRESSION)
+    y = np.abs(y)
+    model = LightGBM(objective=objective).fit(X, y, FitContext(REGRESSION, n_iterations=10))
+    name = {"l1": "regression_l1", "l2": "regression"}.get(objective, objective)
+    options = {
+        "objective": name,
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+    }
+    oracle = lightgbm.train({**options, "seed": 0}, lightgbm.Dataset(X, y, params=options), 10)
+    assert np.array_equal(model.predict(X)[:, 0], oracle.predict(X))
+
+
+def test_poisson_refuses_negative_targets():
+    with pytest.raises(ParameterError, match="poisson"):
+        LightGBM(objective="poisson").fit(
+            np.zeros((3, 1)), np.array([1.0, -1.0, 2.0]), FitContext(REGRESSION)
+        )
+
+
+@pytest.mark.parametrize(("task", "metric"), [(TASKS[0], "binary_logloss"), (REGRESSION, "l2")])
+def test_early_stopping_keeps_the_best_iteration(task, metric):
+    X, y = training(task)
+    valid = training(task, 150, seed=1)
+    model = LightGBM(learning_rate=0.2).fit(X, y, FitContext(task, valid=valid))
+    options = {
+        "objective": "regression" if metric == "l2" else "binary",
+        "metric": metric,
+        "learning_rate": 0.2,
+    }
+    options |= {"verbosity": -1, "deterministic": True, "force_row_wise": True, "num_threads": 1, "seed": 0}
+    data = lightgbm.Dataset(X, y, params=options)
+    stop = lightgbm.early_stopping(20, verbose=False)
+    oracle = lightgbm.train(options, data, 500, [data.create_valid(*valid)], callbacks=[stop])
+    assert 1 < model.n_iterations_ == oracle.best_iteration < 480
+    assert np.array_equal(model.predict(X)[:, 0], oracle.predict(X))
+
+
+def test_the_text_tells_nothing_of_the_machine_or_the_data(text):
+    assert "threads" not in text
+    assert "feature_infos=none none none none none\n" in text
+    assert render(parse(text)) == text
+
+
+def test_fit_and_load_print_nothing(capfd):
+    X, y = training(REGRESSION)
+    model = LightGBM().fit(X[:30], y[:30], FitContext(REGRESSION, valid=(X, y)))
+    LightGBM.from_state(model.state()).predict(X)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_rows_from_many_threads():
+    X, y = training(TASKS[1], 400)
+    model = LightGBM().fit(X, y, FitContext(TASKS[1], n_iterations=20))
+    want, wrong = model.predict(X).tolist(), []
+
+    def work(start):
+        turns = [i % 400 for i in range(start, start + 4000)]
+        wrong.extend(i for i in turns if model.predict_row(X[i]) != want[i])
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 400, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_wrong_width_is_an_error(text):
+    native = NativeBooster(text.encode(), 5, 1)
+    for call in (lambda: native.predict(np.zeros((2, 4))), lambda: native.predict_row(np.zeros(1))):
+        with pytest.raises(ValueError, match="expected 5"):
+            call()
+
+
+def test_the_library_s_memory_is_freed(text, monkeypatch):
+    native = NativeBooster(text.encode(), 5, 1)
+    native.predict_row(np.zeros(5))
+    freed = native._free
+    assert freed.alive
+    del native
+    gc.collect()
+    assert not freed.alive
+
+
+def changed(text, key, change, tree=0):
+    """Return the text with one line of one tree changed and the sizes put right, so that only the value is wrong."""
+    forest = parse(text)
+    forest.trees[tree][key] = change(forest.trees[tree][key])
+    return render(forest)
+
+
+def first(value):
+    return lambda line: " ".join([value, *line.split(" ")[1:]])
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("num_leaves", lambda line: "7"),
+        ("num_leaves", lambda line: "0"),
+        ("num_leaves", lambda line: "99999999999999999999999"),
+        ("num_leaves", lambda line: "6 6"),
+        ("num_cat", lambda line: "0"),
+        ("num_cat", lambda line: "-1"),
+        ("num_cat", lambda line: str(int(line) + 1)),
+        ("split_feature", first("5")),
+        ("split_feature", first("-1")),
+        ("split_feature", first("1.5")),
+        ("split_feature", lambda line: line + " 0"),
+        ("split_feature", lambda line: line.replace(" ", "  ", 1)),
+        ("split_feature", lambda line: line.replace(" ", ",", 1)),
+        ("split_feature", first("0],[0")),
+        ("threshold", first("nan")),
+        ("threshold", first("0x10")),
+        ("threshold", first("1e999")),
+        ("threshold", lambda line: ""),
+        ("decision_type", first("12")),
+        ("decision_type", first("-2")),
+        ("left_child", first("0")),
+        ("left_child", first("5")),
+        ("left_child", first("-7")),
+        ("left_child", first("-9223372036854775808")),
+        ("right_child", lambda line: " ".join(reversed(line.split()))),
+        ("leaf_value", first("inf")),
+        ("leaf_value", first("nan")),
+        ("leaf_value", first("1e400")),
+        ("leaf_value", lambda line: line.rsplit(" ", 1)[0]),
+        ("leaf_count", first("x")),
+        ("internal_count", lambda line: "1"),
+        ("cat_boundaries", first("1")),
+        ("cat_boundaries", lambda line: line + " 999"),
+        ("cat_boundaries", lambda line: " ".join([*line.split()[:-1], "999"])),
+        ("cat_threshold", lambda line: line.rsplit(" ", 1)[0]),
+        ("cat_threshold", first("4294967296")),
+        ("cat_threshold", first("-1")),
+    ],
+)
+def test_a_malformed_tree_is_refused(text, key, change):
+    number = next(i for i, tree in enumerate(parse(text).trees) if int(tree["num_cat"]) > 0)
+    with pytest.raises(BundleContentError):
+        audit(changed(text, key, change, number), n_columns=5, n_outputs=1)
+
+
+def test_a_category_set_out_of_range_is_refused(text):
+    forest = parse(text)
+    tree = next(tree for tree in forest.trees if int(tree["num_cat"]) > 0)
+    thresholds, kinds = tree["threshold"].split(), tree["decision_type"].split()
+    place = next(i for i, kind in enumerate(kinds) if int(kind) & 1)
+    for wrong in (tree["num_cat"], "-1", "0.5"):
+        tree["threshold"] = " ".join([*thresholds[:place], wrong, *thresholds[place + 1 :]])
+        with pytest.raises(BundleContentError):
+            audit(render(forest), n_columns=5, n_outputs=1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("max_feature_idx=4", "max_feature_idx=5"),
+        ("max_feature_idx=4", "max_feature_idx=x"),
+        ("num_class=1", "num_class=2"),
+        ("num_tree_per_iteration=1", "num_tree_per_iteration=2"),
+        ("num_tree_per_iteration=1", "num_tree_per_iteration=0"),
+        ("objective=regression", "objective=custom"),
+        ("objective=regression", "objective=binary sigmoid:-1"),
+        ("objective=regression", "objective=multiclass num_class:3"),
+        ("tree_sizes=", "tree_sizes=9"),
+        ("Tree=1", "Tree=2"),
+        ("end of trees", "end of tree"),
+        ("is_linear=0", "is_linear=1"),
+        ("shrinkage=1", "shrinkage=2"),
+        ("label_index=0", "label_index=0\naverage_output"),
+        ("version=v4", "version=v3"),
+        ("end of trees\n", "end of trees\n\nparameters:\n[device_type: gpu]\nend of parameters\n"),
+    ],
+)
+def test_a_malformed_header_is_refused(text, old, new):
+    assert old in text
+    with pytest.raises(BundleContentError):
+        audit(text.replace(old, new, 1), n_columns=5, n_outputs=1)
+
+
+def test_every_cut_is_refused(text):
+    for length in range(0, len(text) - 1, 7):
+        with pytest.raises(BundleContentError):
+            audit(text[:length], n_columns=5, n_outputs=1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_what_the_audit_lets_through_does_not_hurt_the_library(text, data):
+    """Change any number anywhere: either it is refused, or it loads and gives finite numbers."""
+    numbers = [match.span() for match in re.finditer(r"-?\d[\d.e+-]*", text)]
+    start, end = data.draw(st.sampled_from(numbers))
+    new = data.draw(
+        st.sampled_from(["-1", "0", "1", "2", "5", "1e308", "2147483648", "-2147483649", "0.5", "", "inf"])
+    )
+    mutant = text[:start] + new + text[end:]
+    try:
+        mutant = render(parse(mutant))
+        audit(mutant, n_columns=5, n_outputs=1)
+    except BundleContentError:
+        return
+    native = NativeBooster(mutant.encode(), 5, 1)
+    X, _ = with_categories(REGRESSION, 20)
+    assert not np.isnan(native.predict(X)).any()

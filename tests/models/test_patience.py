@@ -1,0 +1,27 @@
+import pytest
+
+from mlwright.models.patience import Patience
+
+
+def stopped_at(patience, losses):
+    return next((i for i, loss in enumerate(losses) if patience.over(i, loss)), None)
+
+
+@pytest.mark.parametrize(("rate", "rounds"), [(0.5, 20), (0.1, 30), (0.03, 100)])
+def test_a_slow_learner_has_longer(rate, rounds):
+    patience = Patience(rate)
+    assert stopped_at(patience, [3.0, 1.0] + [2.0] * 500) == 1 + rounds
+    assert patience.best == 1
+
+
+def test_slow_but_real_progress_goes_on():
+    assert stopped_at(Patience(0.5), [1 - 1e-4 * i for i in range(500)]) is None
+    # A step is a trifle, but twenty together are not.
+    assert stopped_at(Patience(0.5), [1 - 2e-6 * i for i in range(500)]) is None
+
+
+def test_endless_trifles_end_and_the_best_is_still_the_last():
+    patience = Patience(0.5)
+    at = stopped_at(patience, [1.0, 0.5] + [0.5 - 1e-9 * i for i in range(1, 500)])
+    assert at == 21
+    assert patience.best == 21
