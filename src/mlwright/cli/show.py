@@ -131,10 +131,10 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _when(milliseconds: int | None) -> str:
-    if milliseconds is None:
+def _when(seconds: float | None) -> str:
+    if seconds is None:
         return "-"
-    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def runs(found: Sequence[Any], options: argparse.Namespace) -> None:
@@ -144,7 +144,7 @@ def runs(found: Sequence[Any], options: argparse.Namespace) -> None:
             run.run_id,
             run.experiment,
             run.status,
-            _when(run.start_time),
+            _when(run.started),
             ", ".join(
                 f"{k} {_number(v)}"
                 for k, v in sorted(run.metrics.items())
@@ -166,7 +166,7 @@ def models(found: Sequence[Any], options: argparse.Namespace) -> None:
             str(version.version),
             ", ".join(version.aliases) or "-",
             version.run_id[:12],
-            _when(version.creation_time),
+            _when(version.created),
         ]
         for model in found
         for version in model.versions

@@ -48,6 +48,10 @@ class RawColumn:
     def __init__(self, name: str, raw: pa.ChunkedArray) -> None:
         self.name = name
         self.raw = raw
+        if self.family == "text":  # every later look goes over the distinct texts
+            import pyarrow as pa
+
+            self.raw = pa.chunked_array([encode(raw)])
         self.n_rows = len(raw)
         self._read: dict[str, Any] = {}
 
@@ -70,7 +74,8 @@ class RawColumn:
 
     def cells(self, column: Column) -> Floats | Coded:
         """Return the canonical cells under `column`'s reading."""
-        key = f"{column.kind} {column.dtype} {column.format}"
+        coded = column.kind not in {Kind.NUMERIC, Kind.BOOLEAN, Kind.DATETIME}
+        key = f"{column.kind} {column.dtype}" if coded else f"{column.kind} {column.format}"
         if key not in self._read:
             import pyarrow as pa
 

@@ -20,12 +20,14 @@ from mlwright.data.number_format import number_format
 from mlwright.data.schema import Column, Kind
 from mlwright.data.values import Coded
 
-__all__ = ["Judgement", "judge", "judge_as", "name_parts"]
+__all__ = ["DateFound", "Judgement", "judge", "judge_as", "name_parts"]
 
 _MOST = 0.95  # of the values must be readable for a column to be numbers or dates
 _FEW_ROWS = 20  # below this, "all values differ" says nothing
 _EXACT = 2.0**53  # larger whole numbers are no longer told apart by a float
-_ID = frozenset("id ids uuid guid key rowid userid customerid index idx rownum rownames row unnamed serial".split())  # noqa: SIM905 - one line
+_ID = frozenset(
+    "id ids uuid guid key rowid userid customerid index idx rownum rownames row unnamed serial".split()
+)  # noqa: SIM905 - one line
 _CODE = frozenset(
     "code codes type zip zipcode postcode postal category cluster channel region store shop dept department sku".split()  # noqa: SIM905 - one line
 )
@@ -104,7 +106,8 @@ def _texts(raw: RawColumn, *, plain: bool) -> Judgement:
         # A few words among numbers are slips; many different ones are categories.
         if raw.share_of_numbers >= _MOST and len(words) <= _distinct(raw.numbers()):
             return _numbers(raw, {}, plain=plain)
-        form = number_format(*raw.all_words) if len(words) else None
+        held = raw.all_words if raw.share_of_numbers else raw.words
+        form = number_format(*held) if words else None
         if form is not None and _read_share(raw, Column(raw.name, Kind.NUMERIC, format=form)) >= _MOST:
             return _numbers(raw, form, plain=plain)
     found = _dates(raw, words) if counts.sum() >= _MOST * raw.n_present else None
@@ -134,7 +137,13 @@ def _numbers(raw: RawColumn, form: dict[str, Any], *, plain: bool) -> Judgement:
     if constant := _constant(raw, dtype):
         return constant
     distinct = np.unique(present)
-    if not form and distinct.size == 2 and distinct[0] == 0 and distinct[1] == 1 and raw.share_of_numbers == 1.0:
+    if (
+        not form
+        and distinct.size == 2
+        and distinct[0] == 0
+        and distinct[1] == 1
+        and raw.share_of_numbers == 1.0
+    ):
         return Judgement(Kind.BOOLEAN, "int", why="boolean, 1 or 0")
     if form or not whole:
         return Judgement(Kind.NUMERIC, dtype, form)
@@ -157,7 +166,9 @@ def _whole_numbers(
         if set(parts) & _ID and share > 0.5:
             return Judgement(Kind.ID, dtype, why=f"identifier by its name, {share:.0%} of its values differ")
         if share >= _MOST and np.abs(distinct).max() >= _EXACT:
-            return Judgement(Kind.ID, dtype, why=f"identifier: huge whole numbers, {share:.0%} of them differ")
+            return Judgement(
+                Kind.ID, dtype, why=f"identifier: huge whole numbers, {share:.0%} of them differ"
+            )
         if not set(parts) & _CALENDAR and _counts_rows(values, distinct):
             return Judgement(Kind.ID, dtype, why="identifier: its values number the rows")
     by_name = bool(set(parts) & _ID) or (bool(parts) and parts[-1] in _CODE)
@@ -235,7 +246,9 @@ def _category_or_text(raw: RawColumn, *, plain: bool) -> Judgement:
         if set(name_parts(raw.name)) & _ID and share > 0.5 and mean_words < 4:
             return Judgement(Kind.ID, why=f"identifier by its name, {share:.0%} of its values differ")
         # One word each, or short groups that all hold digits, nearly all different: numbers of plates and policies.
-        if share >= _MOST and (mean_words < 1.2 or (digits >= _MOST and mean_words <= 3 and mean_length < 24)):
+        if share >= _MOST and (
+            mean_words < 1.2 or (digits >= _MOST and mean_words <= 3 and mean_length < 24)
+        ):
             return Judgement(Kind.ID, why=f"identifier: {share:.0%} of its values differ, one word each")
     is_text = (mean_words >= 2 and share >= 0.9) or (mean_words >= 4 and share >= 0.5)
     if len(words) >= 10 and (is_text or (mean_length >= 60 and mean_words >= 4 and share >= 0.2)):
@@ -264,7 +277,11 @@ def judge_as(raw: RawColumn, kind: Kind) -> Judgement:
         form = _datetime_format(raw)
     share = 0.0 if form is None else _read_share(raw, Column(raw.name, kind, format=form))
     if form is None or (raw.n_present and share < 0.5):
-        words = raw.all_words[0][:3] if raw.family == "text" else [str(v) for v in raw.raw.slice(0, 3).to_pylist()]
+        words = (
+            raw.all_words[0][:3]
+            if raw.family == "text"
+            else [str(v) for v in raw.raw.slice(0, 3).to_pylist()]
+        )
         raise SchemaError(
             f"column '{raw.name}' cannot be read as {kind}",
             got=words,

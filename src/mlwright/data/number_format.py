@@ -82,6 +82,9 @@ def number_format(words: Sequence[str], counts: np.ndarray) -> dict[str, Any] | 
     True
     """
     total = counts.sum()
+    sample = words[:: max(1, len(words) // 1000)]
+    if sum(_SHAPE.fullmatch(word) is not None for word in sample) < 0.5 * len(sample):
+        return None
     shaped = [(_SHAPE.fullmatch(word), int(count)) for word, count in zip(words, counts, strict=True)]
     matched = [(match, count) for match, count in shaped if match is not None]
     if sum(count for _, count in matched) < 0.95 * total:

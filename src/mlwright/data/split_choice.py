@@ -18,7 +18,7 @@ from mlwright.data.schema import Column, Kind, Role, Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
 
-__all__ = ["Choice", "choose", "is_entity_name", "is_event_time_name"]
+__all__ = ["Choice", "choose", "is_entity_name", "is_event_time_name", "plain"]
 
 _ENTITIES = frozenset(
     [

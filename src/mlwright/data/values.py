@@ -62,6 +62,8 @@ MISSING_WORDS = frozenset(
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
 _PLAIN = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"  # what Arrow's cast reads as `float` does
+_PLAIN_ISO = r"^(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2})?$"
+_NO_NUMBER = r"[A-DF-Za-df-z:/_]"  # none of these stands in a number without a unit
 _HUGE = 10**300
 _FIRST, _END = -62135596800, 253402300800  # seconds: the years 1 to 9999
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -350,6 +352,8 @@ def _read_column(raw: pa.ChunkedArray, column: Column) -> Floats | Coded:
     encoded = encode(raw)
     if column.kind is Kind.NUMERIC and types.is_string(encoded.type.value_type):
         return _from_strings(encoded, column.format)
+    if column.kind is Kind.DATETIME and not column.format and types.is_string(encoded.type.value_type):
+        return np.append(_iso_seconds(encoded.dictionary, column), _NAN)[_codes(encoded)]
     codes = _codes(encoded)
     read = reader(column)
     cells = [read(value) for value in encoded.dictionary.to_pylist()]
@@ -413,9 +417,30 @@ def numbers(strings: pa.Array, form: Mapping[str, Any]) -> Floats:
     if form.get("decimal", ".") == "." and not any(unit[:1].isdigit() for unit in form.get("strip", ())):
         plain = pc.match_substring_regex(strings, _PLAIN).fill_null(False).to_numpy(zero_copy_only=False)
         parsed[plain] = strings.filter(pa.array(plain)).cast(pa.float64()).to_numpy()
-    odd = np.flatnonzero(~plain)
+    odd = ~plain
+    if not form:  # dates and words need no second look
+        odd &= ~pc.match_substring_regex(strings, _NO_NUMBER).fill_null(True).to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(odd)
     parsed[odd] = [number(value, form) for value in strings.take(pa.array(odd)).to_pylist()]
     return parsed
+
+
+def _iso_seconds(strings: pa.Array, column: Column) -> Floats:
+    """Return the moments in ISO 8601 strings; the plain ones by Arrow's cast."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    seconds = np.full(len(strings), _NAN)
+    plain = pc.match_substring_regex(strings, _PLAIN_ISO).fill_null(False).to_numpy(zero_copy_only=False)
+    try:
+        moments = strings.filter(pa.array(plain)).cast(pa.timestamp("us"))
+        seconds[plain] = moments.cast(pa.int64()).to_numpy() / 1e6
+    except pa.ArrowInvalid:  # a 30th of February somewhere: one by one, then
+        plain[:] = False
+    odd = np.flatnonzero(~plain)
+    read = reader(column)
+    seconds[odd] = [read(value) for value in strings.take(pa.array(odd)).to_pylist()]
+    return seconds
 
 
 def encode(raw: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -429,12 +454,26 @@ def encode(raw: pa.ChunkedArray) -> pa.DictionaryArray:
     if types.is_null(kind):
         raw = raw.cast(pa.string())
     try:
-        encoded = raw if types.is_dictionary(kind) else raw.dictionary_encode()
-        if len(encoded):
-            return pa.concat_arrays(encoded.unify_dictionaries().chunks)
-        return pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], encoded.type.value_type))
+        whole = raw if types.is_dictionary(kind) else _one_chunk(raw)  # one pass over the values, not one a chunk
+        encoded = whole if types.is_dictionary(kind) else whole.dictionary_encode()
+        if not len(encoded):
+            empty = pa.array([], encoded.type.value_type)
+            return pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), empty)
+        if isinstance(encoded, pa.DictionaryArray):
+            return encoded
+        return encoded.chunk(0) if encoded.num_chunks == 1 else pa.concat_arrays(encoded.unify_dictionaries().chunks)
     except pa.ArrowNotImplementedError:  # nested: no cell holds such a value
         return pa.DictionaryArray.from_arrays(pa.nulls(len(raw), pa.int32()), pa.array([], pa.string()))
+
+
+def _one_chunk(raw: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return `raw` in one piece, unless more than 2 GiB of text would not fit into one."""
+    import pyarrow as pa
+
+    try:
+        return raw.combine_chunks()
+    except pa.ArrowInvalid:
+        return raw
 
 
 def take(table: Columns, rows: np.ndarray) -> dict[str, Floats | Coded]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-__all__ = ["Executor", "Local", "cores"]
+__all__ = ["Executor", "Item", "Local", "Result", "cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

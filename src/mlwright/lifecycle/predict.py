@@ -79,6 +79,8 @@ def predict(
     output : str or Path
         A CSV, TSV, JSON lines or Parquet file; it appears when all is written.
     """
+    import pyarrow as pa
+
     predictor = load(model, store=store)
     out = Path(output)
     if isinstance(source, (str, Path)) and out.exists() and out.resolve() == Path(source).resolve():
@@ -86,7 +88,8 @@ def predict(
     rows = 0
     with Writer(out) as writer:
         for batch in iter_batches(source, query=query):
-            answers = predictor.predict_arrow(batch)
+            table = pa.Table.from_batches([batch])
+            answers = predictor.predict_arrow(table)
             taken = set(batch.column_names) & set(answers.column_names)
             if taken:
                 raise SchemaError(
@@ -94,7 +97,6 @@ def predict(
                     got=sorted(taken),
                     fix="rename them",
                 )
-            table = batch
             for name in answers.column_names:
                 table = table.append_column(name, answers.column(name))
             writer.write(table)

@@ -17,7 +17,7 @@ from mlwright.serving.endpoint import Endpoint, Limits, Response, failure
 from mlwright.serving.log import PredictionLog
 from mlwright.serving.predictor import Predictor
 
-__all__ = ["App", "Limits"]
+__all__ = ["App", "Limits", "Message", "Receive", "Send"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

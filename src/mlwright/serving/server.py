@@ -18,7 +18,7 @@ from mlwright.serving.app import App, Limits
 from mlwright.serving.log import PredictionLog
 from mlwright.serving.predictor import Predictor
 
-__all__ = ["TOKEN_VARIABLE", "serve"]
+__all__ = ["TOKEN_VARIABLE", "run", "serve"]
 
 TOKEN_VARIABLE = "MLWRIGHT_TOKEN"  # noqa: S105 - the name of the variable, not a secret
 _CONNECTIONS = 1_000

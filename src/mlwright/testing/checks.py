@@ -19,7 +19,19 @@ from mlwright.data.schema import Column, Kind, Role, Schema, Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
 
-__all__ = ["check_check", "context_of", "sample_context"]
+__all__ = [
+    "check_check",
+    "context_of",
+    "finds_nothing_in_a_clean_table",
+    "gives_json",
+    "is_deterministic",
+    "is_documented",
+    "leaves_its_input_alone",
+    "sample_context",
+    "takes_a_table_without_features",
+    "takes_tables_without_values",
+    "takes_tiny_tables",
+]
 
 _LABELS = {TaskKind.BINARY: ("no", "yes"), TaskKind.MULTICLASS: ("a", "b", "c"), TaskKind.REGRESSION: ()}
 _METRICS = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind.REGRESSION: "rmse"}

@@ -22,7 +22,19 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import TaskKind
 from mlwright.metrics.base import Metric
 
-__all__ = ["CHECKS", "cases", "rows"]
+__all__ = [
+    "CHECKS",
+    "applies",
+    "cases",
+    "counts",
+    "direction",
+    "draws",
+    "ones",
+    "order",
+    "perfect",
+    "rows",
+    "scale",
+]
 
 _N = 90
 

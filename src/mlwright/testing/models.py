@@ -31,7 +31,28 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import Task, TaskKind
 from mlwright.models.base import FitContext, Model
 
-__all__ = ["CHECKS", "PARAMS", "TASKS", "cases", "same_bits", "training"]
+__all__ = [
+    "CHECKS",
+    "PARAMS",
+    "TASKS",
+    "Make",
+    "cases",
+    "constant",
+    "missing",
+    "refuses",
+    "repeats",
+    "replays",
+    "round_trip",
+    "rows",
+    "same_bits",
+    "shapes",
+    "slim",
+    "stops",
+    "threads",
+    "training",
+    "two_rows",
+    "unseen_class",
+]
 
 Make = Callable[[], Model]
 
