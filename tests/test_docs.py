@@ -15,6 +15,7 @@ import shlex
 import shutil
 import tomllib
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,9 +26,9 @@ from mlwright.cli.main import parser
 from mlwright.lifecycle.project import load_project
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
-)
+DOCUMENTS = [
+    ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+] + sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"((?:^<!-- [^\n]* -->\n)*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!-- ([\w ]+): (.*) -->")
 BUDGET = "4s"
@@ -56,13 +57,11 @@ def blocks(path: Path) -> list[Block]:
 def commands(text: str) -> list[list[str]]:
     """Return the words of each command of a shell block."""
     joined = re.sub(r"\\\n", " ", text)
-    lines = [shlex.split(line, comments=True) for line in joined.splitlines()]
-    found = []
-    for words in filter(None, lines):
-        while "&&" in words:
-            found.append(words[: words.index("&&")])
-            words = words[words.index("&&") + 1 :]
-        found.append(words)
+    found: list[list[str]] = []
+    for line in joined.splitlines():
+        words = shlex.split(line, comments=True)
+        groups = [list(group) for is_and, group in groupby(words, "&&".__eq__) if not is_and]
+        found += groups
     return found
 
 
@@ -140,7 +139,9 @@ def test_blocks_run(path, trained, tmp_path, monkeypatch):
     answer: dict | list | None = None
     for block in found:
         if block.language == "python":
-            text = block.text.replace('budget="60s"', f'budget="{BUDGET}"').replace("budget_s=60", "budget_s=4")
+            text = block.text.replace('budget="60s"', f'budget="{BUDGET}"').replace(
+                "budget_s=60", "budget_s=4"
+            )
             exec(compile("\n" * block.line + text, str(path), "exec"), names)
         elif block.language == "json":
             told = json.loads(block.text)

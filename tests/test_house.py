@@ -125,6 +125,11 @@ def test_file_is_short_and_says_what_it_knows(path):
     assert not re.search(r"util|helper|common|manager|misc|_part\d", path.stem)
 
 
+def test_no_two_test_files_have_one_name():
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, after in zip(names, names[1:], strict=False) if name == after] == []
+
+
 def ours() -> list[Path]:
     found = []
     for folder, folders, files in os.walk(ROOT):
@@ -137,8 +142,7 @@ def ours() -> list[Path]:
 
 
 def test_no_file_names_a_machine_or_a_package_index():
-    folders = "|".join(["work", "opt", "root", "home", "mnt", "srv", "Users"])
-    machine = re.compile(rf"(?<![\w.:/~*-])/(?:{folders})/\w")
+    machine = re.compile(r"(?<![\w.:/~*-])/(?:work|opt|root|home|mnt|srv|Users)/\w")
     index = re.compile("|".join(["--(?:extra-)?index" + "-url ", "--find" + "-links ", "/simp" + "le/"]))
     paths = ours()
     assert ROOT / "README.md" in paths
@@ -208,7 +212,9 @@ def test_every_field_of_a_run_is_documented():
 
 
 def test_every_project_key_is_documented_with_its_default():
-    lines = re.findall(r"^\| `([\w.]+)` \| [^|]+ \| ([^|]+) \|", document("docs/project.md"), flags=re.MULTILINE)
+    lines = re.findall(
+        r"^\| `([\w.]+)` \| [^|]+ \| ([^|]+) \|", document("docs/project.md"), flags=re.MULTILINE
+    )
     told = dict(lines)
     assert list(told) == list(KEYS)
     assert len(KEYS) <= 30
@@ -224,7 +230,9 @@ def test_every_project_key_is_documented_with_its_default():
 
 
 def test_every_example_of_a_project_key_is_allowed():
-    lines = re.findall(r"^\| `([\w.]+)` \|.*\| `([^|]+)` \|$", document("docs/project.md"), flags=re.MULTILINE)
+    lines = re.findall(
+        r"^\| `([\w.]+)` \|.*\| `([^|]+)` \|$", document("docs/project.md"), flags=re.MULTILINE
+    )
     assert len(lines) == len(KEYS)
     for key, example in lines:
         assert KEYS[key].allows(tomllib.loads(f"x = {example}")["x"]), key
@@ -237,7 +245,11 @@ def test_every_route_is_documented():
 
 def test_every_direct_dependency_has_its_reason():
     told = dict(
-        re.findall(r"^\| (?:`\w+` \| )?`([\w-]+)` \| \d* ?\| (.+) \|$", document("docs/dependencies.md"), re.MULTILINE)
+        re.findall(
+            r"^\| (?:`\w+` \| )?`([\w-]+)` \| \d* ?\| (.+) \|$",
+            document("docs/dependencies.md"),
+            re.MULTILINE,
+        )
     )
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
@@ -247,7 +259,9 @@ def test_every_direct_dependency_has_its_reason():
 
 
 def test_every_direct_dependency_is_pinned_by_hash():
-    pins = re.findall(r"^([\w.-]+)==(\S+)(?: ;[^\\]*)? \\\n    --hash=sha256:", document("constraints.txt"), re.MULTILINE)
+    pins = re.findall(
+        r"^([\w.-]+)==(\S+)(?: ;[^\\]*)? \\\n    --hash=sha256:", document("constraints.txt"), re.MULTILINE
+    )
     pinned = {canonicalize_name(name): version for name, version in pins}
     assert len(pins) == len(re.findall(r"^[\w.-]+==", document("constraints.txt"), re.MULTILINE))
     project = PYPROJECT["project"]

@@ -50,9 +50,9 @@ def test_it_is_the_weighted_mean(task, links):
 
 def test_states_round_trip():
     ensemble, views = blend(REGRESSION, ("log", "identity", "log"))
-    again = Ensemble.from_states(ensemble.states())
+    again = Ensemble.from_states(ensemble.states(), ensemble.places())
     assert again.predict(views).tobytes() == ensemble.predict(views).tobytes()
-    assert [state.tree["member"]["view"] for state in ensemble.states()] == ["raw", "raw", "half"]
+    assert [place["view"] for place in ensemble.places()] == ["raw", "raw", "half"]
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,20 @@ def test_malformed_members_are_refused(member):
     X, y = training(BINARY)
     state = Linear().fit(X, y, FitContext(BINARY)).state()
     with pytest.raises(BundleContentError):
-        Ensemble.from_states([State({**state.tree, "member": member}, state.arrays)])
+        Ensemble.from_states([state], [member])
 
 
 def test_unknown_kinds_and_mixed_outputs_are_refused():
     one, two = blend(BINARY)[0].states(), blend(MULTICLASS)[0].states()
+    place = {"view": "raw", "weight": 1.0, "link": "identity"}
     with pytest.raises(BundleContentError, match="number of outputs"):
-        Ensemble.from_states([one[2], two[2]])
-    with pytest.raises(BundleContentError, match="no members"):
-        Ensemble.from_states([])
+        Ensemble.from_states([one[2], two[2]], [place, place])
+    with pytest.raises(BundleContentError, match="at least one"):
+        Ensemble.from_states([], [])
     with pytest.raises(BundleKindError):
-        Ensemble.from_states([State({**one[2].tree, "kind": "os:system"}, one[2].arrays)])
+        Ensemble.from_states([State({**one[2].tree, "kind": "os:system"}, one[2].arrays)], [place])
+    with pytest.raises(BundleContentError, match="1 models, 2 places"):
+        Ensemble.from_states([one[2]], [place, place])
 
 
 def test_the_greedy_choice_finds_the_best_mix():

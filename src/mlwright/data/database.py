@@ -128,10 +128,6 @@ def _typed(cursor: Any, statement: str) -> str:
     """
     cursor.execute(f"SELECT * FROM ({statement}) LIMIT 0")  # noqa: S608 - the user's own query, read only
     names = [field[0] for field in cursor.description or ()]
-    if len(set(names)) < len(names):
-        raise UsageError(
-            "two columns of the query have one name", got=names, fix="give one of them another: AS"
-        )
     quoted = [_quoted(name) for name in names]
     asked = ", ".join(f"group_concat(DISTINCT typeof({name}))" for name in quoted)
     cursor.execute(f"SELECT {asked} FROM ({statement})")  # noqa: S608 - the user's own query, read only

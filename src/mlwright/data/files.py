@@ -330,7 +330,7 @@ def _parquet_schema(paths: list[Path]) -> pa.Schema:
                 fix="name files of one layout",
             )
     try:
-        bare = [schema.remove_metadata() for schema in schemas]
+        bare = [_undictionaried(schema) for schema in schemas]
         unified = pa.unify_schemas(bare, promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise SourceError(
@@ -338,6 +338,17 @@ def _parquet_schema(paths: list[Path]) -> pa.Schema:
             fix="write them with one type a column",
         ) from error
     return unified.with_metadata(first.metadata)
+
+
+def _undictionaried(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without dictionaries and metadata: one file may have what another has not."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    return pa.schema(
+        (field.name, field.type.value_type if types.is_dictionary(field.type) else field.type)
+        for field in schema
+    )
 
 
 def _parquet_batches(paths: list[Path], schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:

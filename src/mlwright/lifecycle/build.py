@@ -261,7 +261,7 @@ def build(
         schema=table.schema.to_json(),
         plan=State.nest({view: plan.state() for view, plan in sorted(study.plans.items())}),
         models=study.ensemble.states(),
-        ensemble=[state.tree["member"] for state in study.ensemble.states()],
+        ensemble=study.ensemble.places(),
         lineage={**lineage, "seed": project.task_seed, "split": split.to_json(), "trials": trials},
         reference=reference(train_columns, predict(train_columns), task),
     )

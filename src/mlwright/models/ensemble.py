@@ -98,28 +98,30 @@ class Ensemble:
         return total
 
     def states(self) -> list[State]:
-        """Return one state a member, in order; ``tree["member"]`` holds view, weight and link."""
-        found = []
-        for member in self.members:
-            state = member.model.state()
-            place = {"view": member.view, "weight": member.weight, "link": member.link}
-            found.append(State({**state.tree, "member": place}, state.arrays, state.blobs))
-        return found
+        """Return one state a model, in order."""
+        return [member.model.state() for member in self.members]
+
+    def places(self) -> list[dict[str, Any]]:
+        """Return ``{"view", "weight", "link"}`` for each model, in order, as a manifest keeps them."""
+        return [{"view": m.view, "weight": m.weight, "link": m.link} for m in self.members]
 
     @classmethod
-    def from_states(cls, states: Sequence[State]) -> Self:
-        """Audit and build each member.
+    def from_states(cls, states: Sequence[State], places: Sequence[Mapping[str, Any]]) -> Self:
+        """Audit and build each member from its model's state and its place.
 
         Raises
         ------
         BundleKindError
             If a state names a model that the closed table does not hold.
         BundleContentError
-            If a state is malformed, or members give different numbers of outputs.
+            If a state or a place is malformed, or members give different numbers of outputs.
         """
-        if not states:
-            raise BundleContentError("an ensemble has no members")
-        members = [_member(state) for state in states]
+        if not states or len(states) != len(places):
+            raise BundleContentError(
+                "an ensemble needs one place a model, and at least one",
+                got=f"{len(states)} models, {len(places)} places",
+            )
+        members = [_member(state, place) for state, place in zip(states, places, strict=True)]
         if not any(member.weight > 0 for member in members):
             raise BundleContentError("an ensemble's weights are all 0")
         if len({state.tree["n_outputs"] for state in states}) > 1:
@@ -127,10 +129,8 @@ class Ensemble:
         return cls(members)
 
 
-def _member(state: State) -> Member:
-    tree = state.tree if isinstance(state.tree, dict) else {}
-    place: Any = tree.get("member")
-    if not isinstance(place, dict) or set(place) != {"view", "weight", "link"}:
+def _member(state: State, place: Any) -> Member:
+    if not isinstance(place, Mapping) or set(place) != {"view", "weight", "link"}:
         raise BundleContentError(
             "an ensemble's member", got=place, allowed="an object of view, weight and link"
         )
@@ -141,9 +141,8 @@ def _member(state: State) -> Member:
         raise BundleContentError("a member's weight", got=weight, allowed="a number of at least 0")
     if not isinstance(link, str) or link not in _LINKS:
         raise BundleContentError("a member's link", got=link, allowed=_LINKS)
-    model: type[Model] = load(MODELS, tree.get("kind"), family="model")  # type: ignore[arg-type]
-    own = {name: value for name, value in tree.items() if name != "member"}
-    return Member(view, model.from_state(State(own, state.arrays, state.blobs)), float(weight), link)
+    model: type[Model] = load(MODELS, state.tree.get("kind", ""), family="model")
+    return Member(view, model.from_state(state), float(weight), link)
 
 
 def greedy_weights(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mlwright import bundle
-from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError, RecordError
 from mlwright.core.types import Floats, Json, Record
 from mlwright.data.schema import Schema, Task
@@ -123,12 +122,7 @@ class Predictor:
         return cls(
             contents.manifest,
             {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()},
-            Ensemble.from_states(
-                [
-                    _placed(model, member)
-                    for model, member in zip(contents.models, contents.ensemble, strict=True)
-                ]
-            ),
+            Ensemble.from_states(contents.models, contents.ensemble),
             golden=contents.golden,
             sha256=contents.sha256,
         )
@@ -273,13 +267,3 @@ class Predictor:
                     )
         self.verified = True
         return len(self.golden)
-
-
-def _placed(model: State, member: Json) -> State:
-    """Return the model's state with its place in the ensemble as the manifest says it."""
-    place = {key: member[key] for key in ("view", "weight", "link")}
-    if model.tree.get("member", place) != place:
-        raise BundleContentError(
-            "a model's own place in the ensemble is not that of the manifest", got=model.tree["member"]
-        )
-    return State({**model.tree, "member": place}, model.arrays, model.blobs)
