@@ -42,9 +42,7 @@ def postgres_url() -> Iterator[str]:
                 raise RuntimeError((home / "log").read_text()) from error
 
     try:
-        call(
-            "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "--username=postgres", "-D", str(data)
-        )
+        call("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "--username=postgres", "-D", str(data))
         call("pg_ctl", "-w", "-D", str(data), "-o", f'-F -h "" -k "{home}"', "start")
         try:
             yield f"postgresql://postgres@/postgres?host={home}"

@@ -21,7 +21,10 @@ def make(path: Path, *scripts: str) -> str:
 
 
 def test_sqlite_table_query_and_only_table(tmp_path: Path) -> None:
-    url = make(tmp_path / "shop.db", "CREATE TABLE sales (id, price); INSERT INTO sales VALUES ('007', 1.5), ('x', 2)")
+    url = make(
+        tmp_path / "shop.db",
+        "CREATE TABLE sales (id, price); INSERT INTO sales VALUES ('007', 1.5), ('x', 2)",
+    )
     rows = [{"id": "007", "price": 1.5}, {"id": "x", "price": 2.0}]
     assert read(url).to_pylist() == rows
     assert read(url, query="sales").to_pylist() == rows
@@ -70,11 +73,15 @@ def shop(postgres_url: str) -> str:
     import psycopg2
 
     with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE SCHEMA shop; CREATE TABLE shop.sales (id text, price numeric(10,2), n int, f real,"
-                       " yes boolean, day date, at timestamptz, key uuid, tags int[])")
-        cursor.execute("INSERT INTO shop.sales SELECT to_char(i, 'FM000'), i / 4.0, i, 0.5, i % 2 = 0, '2020-01-31',"
-                       " '2020-01-31 10:00:00+02', '00000000-0000-0000-0000-000000000007', ARRAY[i]"
-                       " FROM generate_series(0, 4999) AS i")
+        cursor.execute(
+            "CREATE SCHEMA shop; CREATE TABLE shop.sales (id text, price numeric(10,2), n int, f real,"
+            " yes boolean, day date, at timestamptz, key uuid, tags int[])"
+        )
+        cursor.execute(
+            "INSERT INTO shop.sales SELECT to_char(i, 'FM000'), i / 4.0, i, 0.5, i % 2 = 0, '2020-01-31',"
+            " '2020-01-31 10:00:00+02', '00000000-0000-0000-0000-000000000007', ARRAY[i]"
+            " FROM generate_series(0, 4999) AS i"
+        )
         cursor.execute('CREATE TABLE "Odd ""name" (a int); INSERT INTO "Odd ""name" VALUES (1), (NULL)')
     connection.close()
     return postgres_url  # fmt: skip

@@ -26,7 +26,9 @@ def test_layout_does_not_count() -> None:
     chunked = pa.concat_tables([raw.slice(0, 1), raw.slice(1)])
     coded = raw.set_column(1, "b", raw["b"].dictionary_encode())
     backwards = pa.DictionaryArray.from_arrays(pa.array([2, 1, None, 2]), ["unused", "y", "x"])
-    texts = pa.table({"a": ["1.5", "", " 2.50 ", "1.5"], "b": ["x", "y", "NA", " x"], "c": ["1", "2", "3", "1"]})
+    texts = pa.table(
+        {"a": ["1.5", "", " 2.50 ", "1.5"], "b": ["x", "y", "NA", " x"], "c": ["1", "2", "3", "1"]}
+    )
     narrow = raw.set_column(0, "a", raw["a"].cast(pa.float32()))
     variants = [raw, chunked, coded, raw.set_column(1, "b", backwards), texts, narrow]
     assert len({fingerprint(Table(each, infer(each))) for each in variants}) == 1
@@ -53,7 +55,9 @@ def test_names_kinds_and_order_count() -> None:
     base = table()
     renamed = base.arrow.rename_columns(["a", "b", "z"])
     assert fingerprint(Table(renamed, infer(renamed))) != fingerprint(base)
-    as_text = Schema(tuple(Column(c.name, Kind.TEXT if c.name == "b" else c.kind) for c in base.schema.columns))
+    as_text = Schema(
+        tuple(Column(c.name, Kind.TEXT if c.name == "b" else c.kind) for c in base.schema.columns)
+    )
     assert fingerprint(Table(base.arrow, as_text)) != fingerprint(base)
     assert fingerprint(base.take(np.array([1, 0, 2, 3]))) != fingerprint(base)
 

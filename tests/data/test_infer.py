@@ -133,7 +133,9 @@ def test_day_or_month_first_is_decided_by_the_whole_column() -> None:
     ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
-def test_times_written_as_numbers(name: str, values: list[int], form: dict[str, Any] | None, as_text: bool) -> None:
+def test_times_written_as_numbers(
+    name: str, values: list[int], form: dict[str, Any] | None, as_text: bool
+) -> None:
     column = one([str(v) for v in values] if as_text else values, name)
     assert column.kind is (Kind.NUMERIC if form is None else Kind.DATETIME)
     assert column.format == (form or {})
@@ -142,7 +144,20 @@ def test_times_written_as_numbers(name: str, values: list[int], form: dict[str, 
         assert first == dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize("pair", [("no", "Yes"), ("FALSE", "True"), ("N", "Y"), ("f", "t"), ("0", "1"), (0, 1), (0.0, 1.0), (False, True), ("Off", "on")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("no", "Yes"),
+        ("FALSE", "True"),
+        ("N", "Y"),
+        ("f", "t"),
+        ("0", "1"),
+        (0, 1),
+        (0.0, 1.0),
+        (False, True),
+        ("Off", "on"),
+    ],
+)
 def test_two_words_of_truth_are_boolean(pair: tuple[Any, Any]) -> None:
     column = one([*pair, None] * 20)
     assert column.kind is Kind.BOOLEAN
@@ -180,7 +195,15 @@ def test_what_looks_like_an_identifier_and_is_none() -> None:
     assert one(["a", "b", "c"], "id").kind is Kind.CATEGORICAL  # too few rows to say
 
 
-@pytest.mark.parametrize(("name", "kind"), [("zip_code", Kind.CATEGORICAL), ("roomType", Kind.CATEGORICAL), ("rooms", Kind.NUMERIC), ("paid", Kind.NUMERIC)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("zip_code", Kind.CATEGORICAL),
+        ("roomType", Kind.CATEGORICAL),
+        ("rooms", Kind.NUMERIC),
+        ("paid", Kind.NUMERIC),
+    ],
+)
 def test_whole_numbers_are_codes_only_by_name(name: str, kind: Kind) -> None:
     column = one([i % 11 for i in ROWS], name)
     assert (column.kind, column.dtype) == (kind, "int")
@@ -206,7 +229,9 @@ def test_text_and_categories() -> None:
     assert contract.kind is Kind.CATEGORICAL
     assert contract.levels == ("Two year", "Month-to-month", "One year")
     assert contract.why == "categorical, 3 values, most often 'Two year'"
-    assert one([f"level {i // 2:04d}" for i in range(4000)]).levels is None  # 2,000 levels are too many to list
+    assert (
+        one([f"level {i // 2:04d}" for i in range(4000)]).levels is None
+    )  # 2,000 levels are too many to list
 
 
 def test_slips_among_numbers() -> None:
@@ -224,14 +249,26 @@ def test_nested_values_are_ignored() -> None:
 
 
 def test_what_the_project_says_counts() -> None:
-    raw = pa.table({"n": [1, 2, 3] * 9, "s": ["1", "x", "y"] * 9, "v": ["ja", "nein", "ja"] * 9, "t": [2001, 2002, 2003] * 9})
+    raw = pa.table(
+        {
+            "n": [1, 2, 3] * 9,
+            "s": ["1", "x", "y"] * 9,
+            "v": ["ja", "nein", "ja"] * 9,
+            "t": [2001, 2002, 2003] * 9,
+        }
+    )
     schema = infer(
         raw,
         target="n",
         roles={"t": Role.TIME, "v": Role.IGNORED},
         kinds={"n": Kind.CATEGORICAL, "v": Kind.BOOLEAN, "s": Kind.TEXT},
     )
-    assert [column.kind for column in schema.columns] == [Kind.CATEGORICAL, Kind.TEXT, Kind.BOOLEAN, Kind.NUMERIC]
+    assert [column.kind for column in schema.columns] == [
+        Kind.CATEGORICAL,
+        Kind.TEXT,
+        Kind.BOOLEAN,
+        Kind.NUMERIC,
+    ]
     assert [column.role for column in schema.columns] == [Role.TARGET, Role.FEATURE, Role.IGNORED, Role.TIME]
     assert schema["n"].levels == ("1", "2", "3")
     for kind in (Kind.DATETIME, Kind.BOOLEAN, Kind.NUMERIC):
@@ -250,7 +287,9 @@ MAKERS = {
     "words": st.sampled_from(["red", "green", "dark blue", "A17", "007", "1,5"]),
     "yes": st.sampled_from(["Yes", "no"]),
     "dates": st.dates(dt.date(1990, 1, 1), dt.date(2030, 1, 1)),
-    "times": st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)).map(lambda t: t.replace(microsecond=0)),
+    "times": st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)).map(
+        lambda t: t.replace(microsecond=0)
+    ),
     "zero one": st.integers(0, 1),
     "huge": st.integers(2**60, 2**61),
 }
@@ -262,7 +301,9 @@ def test_one_content_has_one_schema_and_one_fingerprint(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, n: int
 ) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(MAKERS)), min_size=1, max_size=4, unique=True))
-    raw = pa.table({name: data.draw(st.lists(st.none() | MAKERS[name], min_size=n, max_size=n)) for name in names})
+    raw = pa.table(
+        {name: data.draw(st.lists(st.none() | MAKERS[name], min_size=n, max_size=n)) for name in names}
+    )
     folder: Path = tmp_path_factory.mktemp("formats")
     pq.write_table(raw, folder / "a.parquet")
     pyarrow.csv.write_csv(raw, folder / "a.csv")

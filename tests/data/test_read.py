@@ -21,7 +21,7 @@ from mlwright.core.errors import MlwrightError, SourceError, UsageError
 from mlwright.data.frames import unique_names
 from mlwright.data.read import iter_batches, read, read_noted
 
-TABLE = b"id,price,day\n007,\"1,204.50\",03/04/2020\n008,,\n"
+TABLE = b'id,price,day\n007,"1,204.50",03/04/2020\n008,,\n'
 ROWS = [{"id": "007", "price": "1,204.50", "day": "03/04/2020"}, {"id": "008", "price": None, "day": None}]
 
 
@@ -147,7 +147,11 @@ def test_names_are_unique(names: list[str]) -> None:
 
 def test_a_file_is_what_its_bytes_say(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.csv")
-    for path in (tmp_path / "a.csv", put(tmp_path, "b.parquet", b"a,b\n1,2\n"), put(tmp_path, "c.csv", b'{"a":1}\n')):
+    for path in (
+        tmp_path / "a.csv",
+        put(tmp_path, "b.parquet", b"a,b\n1,2\n"),
+        put(tmp_path, "c.csv", b'{"a":1}\n'),
+    ):
         assert len(read_noted(path).notes) == 1
 
 
@@ -156,7 +160,9 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6))
-def test_csv_equals_the_standard_library(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
+def test_csv_equals_the_standard_library(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]
+) -> None:
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -176,7 +182,16 @@ def test_json_keeps_types_and_texts(tmp_path: Path) -> None:
         {"i": 2, "f": 2, "b": None, "d": "2020-01-02", "m": "x", "late": "007"},
     ]
     table = read(put(tmp_path, "a.jsonl", "\n".join(map(json.dumps, records)).encode()))
-    assert [str(field.type) for field in table.schema] == ["int64", "double", "bool", "string", "string", "string", "string", "string"]
+    assert [str(field.type) for field in table.schema] == [
+        "int64",
+        "double",
+        "bool",
+        "string",
+        "string",
+        "string",
+        "string",
+        "string",
+    ]
     assert table.to_pylist()[1] == {
         "i": 2, "f": 2.0, "b": None, "d": "2020-01-02", "m": "x", "n": None, "z": None, "late": "007",
     }  # fmt: skip
@@ -212,7 +227,9 @@ def test_parquet_keeps_types_and_order(tmp_path: Path) -> None:
     assert read(tmp_path / "1.parquet").equals(first)
     rows = first.to_pylist() + second.select(["a", "c", "A"]).to_pylist()
     assert read(str(tmp_path / "*.parquet")).to_pylist() == rows
-    assert [row for batch in iter_batches(str(tmp_path / "*.parquet"), rows=1) for row in batch.to_pylist()] == rows
+    assert [
+        row for batch in iter_batches(str(tmp_path / "*.parquet"), rows=1) for row in batch.to_pylist()
+    ] == rows
     pq.write_table(second.drop_columns("A"), tmp_path / "3.parquet")
     with pytest.raises(SourceError, match="other columns"):
         read(str(tmp_path / "*.parquet"))
@@ -267,7 +284,10 @@ def test_odd_arrow_types_become_plain() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(body=st.binary(max_size=300) | st.text(max_size=100).map(lambda t: t.encode()), name=st.sampled_from(["a.csv", "a.json", "a.parquet", "a.csv.gz"]))
+@given(
+    body=st.binary(max_size=300) | st.text(max_size=100).map(lambda t: t.encode()),
+    name=st.sampled_from(["a.csv", "a.json", "a.parquet", "a.csv.gz"]),
+)
 def test_junk_gives_our_errors_only(tmp_path_factory: pytest.TempPathFactory, body: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("junk") / name
     path.write_bytes(body)

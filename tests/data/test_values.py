@@ -16,11 +16,63 @@ from hypothesis import strategies as st
 from mlwright.data.schema import Column, Kind, Role, Schema
 from mlwright.data.values import Coded, columns, number, reader, take, text
 
-WORDS = ["", " ", "NA", "nan", "yes", "No", "TRUE", "f", "0", "1", "1.0", "-0", "007", "1e400", "1e-400", "inf"]
-WORDS += ["1,204.50", "1.204,50", "1 204", "0,125", "12%", "$5", "5 kg", "5kg", ".5", "5.", "+3", "1_000", "１２"]
-WORDS += ["2020-02-30", "2020-01-01", "2020-01-01T10:00:00Z", "2020-01-01 10:00:00.123456+02:00", "31.12.2019"]
-WORDS += ["12/31/2019", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "20191231", "🙂", "x" * 5000]
-WORDS += ["9" * 301, "9" * 500, "-" + "9" * 25, "12345678901234567890", "0.1234567890123456789", "\x00", "a\nb"]
+WORDS = [
+    "",
+    " ",
+    "NA",
+    "nan",
+    "yes",
+    "No",
+    "TRUE",
+    "f",
+    "0",
+    "1",
+    "1.0",
+    "-0",
+    "007",
+    "1e400",
+    "1e-400",
+    "inf",
+]
+WORDS += [
+    "1,204.50",
+    "1.204,50",
+    "1 204",
+    "0,125",
+    "12%",
+    "$5",
+    "5 kg",
+    "5kg",
+    ".5",
+    "5.",
+    "+3",
+    "1_000",
+    "１２",
+]
+WORDS += [
+    "2020-02-30",
+    "2020-01-01",
+    "2020-01-01T10:00:00Z",
+    "2020-01-01 10:00:00.123456+02:00",
+    "31.12.2019",
+]
+WORDS += [
+    "12/31/2019",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-12:00",
+    "20191231",
+    "🙂",
+    "x" * 5000,
+]
+WORDS += [
+    "9" * 301,
+    "9" * 500,
+    "-" + "9" * 25,
+    "12345678901234567890",
+    "0.1234567890123456789",
+    "\x00",
+    "a\nb",
+]
 STRINGS = st.one_of(
     st.sampled_from(WORDS),
     st.text(max_size=12),
@@ -68,7 +120,10 @@ COLUMNS = [
     Column("x", Kind.DATETIME),
     Column("x", Kind.DATETIME, format={"formats": ["%d.%m.%Y", "%m/%d/%Y", "%Y%m%d"]}),
     Column("x", Kind.DATETIME, format={"epoch": 0.001}),
-    *(Column("x", Kind.CATEGORICAL, dtype=dtype) for dtype in ("str", "int", "float", "bool", "date", "timestamp")),
+    *(
+        Column("x", Kind.CATEGORICAL, dtype=dtype)
+        for dtype in ("str", "int", "float", "bool", "date", "timestamp")
+    ),
     Column("x", Kind.TEXT),
     Column("x", Kind.ID, dtype="int"),
     Column("x", Kind.CONSTANT),
@@ -99,7 +154,11 @@ def test_batch_equals_scalar(column: Column, data: st.DataObject) -> None:
     chunks = [pa.array(part, type=kind) for part in (raw[:cut], raw[cut:])]
     got = cells(columns(pa.table({"x": pa.chunked_array(chunks, type=kind)}), Schema((column,)))["x"])
     read = reader(column)
-    expected = [read(chunk.as_py()) for chunk in pa.chunked_array(chunks, type=kind)] if "ns" not in str(kind) else [read(v) for v in raw]
+    expected = (
+        [read(chunk.as_py()) for chunk in pa.chunked_array(chunks, type=kind)]
+        if "ns" not in str(kind)
+        else [read(v) for v in raw]
+    )
     assert len(got) == len(expected)
     assert all(same(a, b) for a, b in zip(got, expected, strict=True)), (raw, got, expected)
 
@@ -178,7 +237,9 @@ def test_times_out_of_range_are_missing() -> None:
 
 
 def test_absent_columns_are_missing_and_only_features_are_read() -> None:
-    schema = Schema((Column("a", Kind.NUMERIC), Column("b", Kind.CATEGORICAL), Column("c", Kind.ID, Role.IGNORED)))
+    schema = Schema(
+        (Column("a", Kind.NUMERIC), Column("b", Kind.CATEGORICAL), Column("c", Kind.ID, Role.IGNORED))
+    )
     read = columns(pa.table({"c": ["x"]}), schema)
     assert list(read) == ["a", "b"]
     assert cells(read["a"])[0] != cells(read["a"])[0]
@@ -197,8 +258,8 @@ def test_take_keeps_levels() -> None:
 
 def test_categories_of_polars_are_read() -> None:
     polars = pytest.importorskip("polars")
-    frame = polars.DataFrame({"a": ["x", None, "y"], "b": ["x", None, "y"], "c": ["x", None, "y"]}).with_columns(
-        polars.col("a").cast(polars.Categorical), polars.col("b").cast(polars.Enum(["y", "x"]))
-    )
+    frame = polars.DataFrame(
+        {"a": ["x", None, "y"], "b": ["x", None, "y"], "c": ["x", None, "y"]}
+    ).with_columns(polars.col("a").cast(polars.Categorical), polars.col("b").cast(polars.Enum(["y", "x"])))
     read = columns(pa.table(frame), Schema(tuple(Column(name, Kind.CATEGORICAL) for name in "abc")))
     assert [cells(column) for column in read.values()] == [["x", None, "y"]] * 3

@@ -25,7 +25,9 @@ TABLE = pa.table(
 )
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.pq", "a.jsonl", "a.json", "a.ndjson.gz", "a.jsonl.zst", "A.JSONL"])
+@pytest.mark.parametrize(
+    "name", ["a.parquet", "a.pq", "a.jsonl", "a.json", "a.ndjson.gz", "a.jsonl.zst", "A.JSONL"]
+)
 def test_typed_formats_come_back_equal(tmp_path: Path, name: str) -> None:
     with Writer(tmp_path / "new" / name) as writer:
         writer.write(TABLE.slice(0, 1))

@@ -80,7 +80,9 @@ class RawColumn:
             import pyarrow as pa
 
             table = pa.Table.from_arrays([self.raw], names=[self.name])
-            self._read = {key: columns(table, Schema((column,)), [self.name])[self.name]}  # the last reading only
+            self._read = {
+                key: columns(table, Schema((column,)), [self.name])[self.name]
+            }  # the last reading only
         return self._read[key]
 
     def numbers(self, form: dict[str, Any] | None = None) -> Floats:

@@ -95,7 +95,9 @@ def _ordered(formats: list[str], words: Sequence[str]) -> DateFormat:
         return DateFormat([_turned(form, "%d", "%m") for form in formats], remark)
     if day_first and month_first:
         remark = f"{min(day_first, month_first)} values have day and month the other way round"
-        formats = [_turned(form, *(("%d", "%m") if day_first >= month_first else ("%m", "%d"))) for form in formats]
+        formats = [
+            _turned(form, *(("%d", "%m") if day_first >= month_first else ("%m", "%d"))) for form in formats
+        ]
         return DateFormat(formats, remark)
     return DateFormat([_turned(form, *(("%d", "%m") if day_first else ("%m", "%d"))) for form in formats])
 

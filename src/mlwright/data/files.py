@@ -149,7 +149,9 @@ def _kind(paths: list[Path], notes: list[str]) -> str:
             fix="name files of one format",
         )
     for path in paths:
-        said = next((_ENDINGS[end] for end in reversed(path.name.lower().split(".")) if end in _ENDINGS), first)
+        said = next(
+            (_ENDINGS[end] for end in reversed(path.name.lower().split(".")) if end in _ENDINGS), first
+        )
         if said != first:
             notes.append(f"'{path.name}' is {_SPOKEN[first]}, whatever its name says")
     return first
@@ -201,7 +203,9 @@ def _said(paths: list[Path], message: str) -> SourceError:
         return SourceError(
             f"line {line.group(1)} of {where} has a quote that is not closed", got=shown, fix="mend the line"
         )
-    reason = next((part for part in message.splitlines()[1:] if part and "Original Line" not in part), message)
+    reason = next(
+        (part for part in message.splitlines()[1:] if part and "Original Line" not in part), message
+    )
     return SourceError(f"line {line.group(1)} of {where} cannot be read ({reason})", got=shown)
 
 
@@ -251,9 +255,7 @@ def _relation(
     return _failing(paths, lambda: connection.sql(statement, params={"files": escaped, **options}))
 
 
-def _json(
-    paths: list[Path], stack: ExitStack, notes: list[str]
-) -> tuple[duckdb.DuckDBPyRelation, list[str]]:
+def _json(paths: list[Path], stack: ExitStack, notes: list[str]) -> tuple[duckdb.DuckDBPyRelation, list[str]]:
     """Return one relation over all files: numbers and booleans typed, everything else as text, and its names."""
     connection = _connection(stack)
     texts = [text_file(path, stack, notes) for path in paths]

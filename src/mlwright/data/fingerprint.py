@@ -83,7 +83,9 @@ def row_hashes(table: Table) -> NDArray[np.uint64]:
     total = np.zeros(table.n_rows, np.uint64)
     for column in table.schema.columns:
         cells = table.columns([column.name])[column.name]
-        salt = np.frombuffer(hashlib.sha256(canonical_json([column.name, str(column.kind)])).digest()[:8], "<u8")[0]
+        salt = np.frombuffer(
+            hashlib.sha256(canonical_json([column.name, str(column.kind)])).digest()[:8], "<u8"
+        )[0]
         if isinstance(cells, Coded):
             bits = _level_digests(cells, 8).view("<u8")[cells.codes]
         else:

@@ -142,7 +142,12 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
             ]
             return pa.chunked_array(chunks, type=pa.dictionary(pa.int32(), pa.string()))
         return _plain_column(column.cast(values))
-    if types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind) or types.is_time(kind):
+    if (
+        types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_null(kind)
+        or types.is_time(kind)
+    ):
         return column.cast(pa.string())
     if types.is_duration(kind):
         return pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)

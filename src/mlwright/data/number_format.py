@@ -46,7 +46,9 @@ _FAMILIES: tuple[Mapping[str, float], ...] = (
     {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
     {"ml": 1e-3, "mL": 1e-3, "cl": 1e-2, "l": 1.0, "L": 1.0},
 )
-_SHAPE = re.compile(r"([^\d.,+'-]*?)\s*([+-]?[.,]?\d(?:[\d.,'\u00a0\u202f ]*\d)?(?:[eE][+-]?\d+)?\.?)\s*(\D*)")
+_SHAPE = re.compile(
+    r"([^\d.,+'-]*?)\s*([+-]?[.,]?\d(?:[\d.,'\u00a0\u202f ]*\d)?(?:[eE][+-]?\d+)?\.?)\s*(\D*)"
+)
 _CONVENTIONS = (
     (".", ","),
     (",", "."),
@@ -90,13 +92,17 @@ def number_format(words: Sequence[str], counts: np.ndarray) -> dict[str, Any] | 
     if sum(count for _, count in matched) < 0.95 * total:
         return None
     units = _units(
-        {match.group(1).strip() for match, _ in matched}, {match.group(3).strip() for match, _ in matched}, matched
+        {match.group(1).strip() for match, _ in matched},
+        {match.group(3).strip() for match, _ in matched},
+        matched,
     )
     if units is None:
         return None
     best: tuple[int, dict[str, Any]] | None = None
     for decimal, thousands in _CONVENTIONS:
-        form: dict[str, Any] = {} if (decimal, thousands) == (".", ",") else {"decimal": decimal, "thousands": thousands}
+        form: dict[str, Any] = (
+            {} if (decimal, thousands) == (".", ",") else {"decimal": decimal, "thousands": thousands}
+        )
         form |= units
         read = sum(int(n) for word, n in zip(words, counts, strict=True) if not np.isnan(number(word, form)))
         if best is None or read > best[0]:
@@ -138,6 +144,8 @@ def _same_measure(after: set[str], matched: list[tuple[re.Match[str], int]]) -> 
     "36 month" and "12 months" are; "1A" and "2B", or "1st" and "2nd", are not.
     """
     apart = all(
-        match.group(0)[match.end(2) : match.end(2) + 1].isspace() for match, _ in matched if match.group(3).strip()
+        match.group(0)[match.end(2) : match.end(2) + 1].isspace()
+        for match, _ in matched
+        if match.group(3).strip()
     )
     return apart and len(after) <= 3 and all(len(unit) > 1 for unit in after)

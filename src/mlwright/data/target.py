@@ -151,7 +151,9 @@ def _task_kind(kind: TaskKind | str | None) -> TaskKind | None:
     try:
         return TaskKind(kind)
     except ValueError as error:
-        raise UsageError("unknown kind of task", got=kind, allowed=[str(each) for each in TaskKind]) from error
+        raise UsageError(
+            "unknown kind of task", got=kind, allowed=[str(each) for each in TaskKind]
+        ) from error
 
 
 def _class_column(column: Column) -> Column:
@@ -325,7 +327,9 @@ def _is_copy(table: Table, target: Column, column: Column, task: Task) -> bool:
         if task.kind is TaskKind.REGRESSION:
             if column.kind is not Kind.NUMERIC:
                 return False
-            ours = RawColumn("", arrow.column(target.name)).numbers(target.format if target.kind is Kind.NUMERIC else {})
+            ours = RawColumn("", arrow.column(target.name)).numbers(
+                target.format if target.kind is Kind.NUMERIC else {}
+            )
             theirs = RawColumn("", arrow.column(column.name)).numbers(column.format)
             there = ~np.isnan(ours)
             same = bool(np.all(ours[there] == theirs[there]))

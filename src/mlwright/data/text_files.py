@@ -110,7 +110,9 @@ def _unpacked(path: Path) -> Iterator[None]:
         raise SourceError(f"'{path}' is damaged or cut short ({error})", fix="copy the file again") from error
     except OSError as error:
         if error.errno is not None:
-            raise SourceError(f"'{path}' cannot be read ({error.strerror})", fix="check its rights") from error
+            raise SourceError(
+                f"'{path}' cannot be read ({error.strerror})", fix="check its rights"
+            ) from error
         raise SourceError(f"'{path}' is damaged or cut short ({error})", fix="copy the file again") from error
 
 
@@ -182,7 +184,11 @@ def text_file(path: Path, stack: ExitStack, notes: list[str]) -> TextFile:
         return TextFile(path, compression, sample, whole)
     folder = Path(stack.enter_context(_temporary_folder()))
     copy = folder / "text"
-    with _unpacked(path), _bytes_of(path, compression) as raw, copy.open("w", encoding="utf-8", newline="") as file:
+    with (
+        _unpacked(path),
+        _bytes_of(path, compression) as raw,
+        copy.open("w", encoding="utf-8", newline="") as file,
+    ):
         decoder = codecs.getincrementaldecoder(encoding)("strict")
         while chunk := raw.read(_CHUNK):
             text = decoder.decode(chunk)

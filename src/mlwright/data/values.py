@@ -454,14 +454,20 @@ def encode(raw: pa.ChunkedArray) -> pa.DictionaryArray:
     if types.is_null(kind):
         raw = raw.cast(pa.string())
     try:
-        whole = raw if types.is_dictionary(kind) else _one_chunk(raw)  # one pass over the values, not one a chunk
+        whole = (
+            raw if types.is_dictionary(kind) else _one_chunk(raw)
+        )  # one pass over the values, not one a chunk
         encoded = whole if types.is_dictionary(kind) else whole.dictionary_encode()
         if not len(encoded):
             empty = pa.array([], encoded.type.value_type)
             return pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), empty)
         if isinstance(encoded, pa.DictionaryArray):
             return encoded
-        return encoded.chunk(0) if encoded.num_chunks == 1 else pa.concat_arrays(encoded.unify_dictionaries().chunks)
+        return (
+            encoded.chunk(0)
+            if encoded.num_chunks == 1
+            else pa.concat_arrays(encoded.unify_dictionaries().chunks)
+        )
     except pa.ArrowNotImplementedError:  # nested: no cell holds such a value
         return pa.DictionaryArray.from_arrays(pa.nulls(len(raw), pa.int32()), pa.array([], pa.string()))
 
