@@ -31,6 +31,12 @@ def postgres_url() -> Iterator[str]:
     if os.geteuid() == 0:
         account = {"user": "nobody"}
         shutil.chown(home, "nobody")
+        # An environment that root made may lie in a folder that nobody cannot enter; the programs find their
+        # libraries by the way from one to the other.
+        package = Path(spec.origin).parent
+        for part in (package / "pginstall", package.parent / f"{package.name}.libs"):
+            shutil.copytree(part, home / part.relative_to(package.parent), symlinks=True)
+        programs = home / package.name / "pginstall" / "bin"
     data = home / "data"
 
     def call(program: str, *arguments: str) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_file_is_short_and_says_what_it_knows(path):
 
 def test_no_two_test_files_have_one_name():
     names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
-    assert [name for name, after in zip(names, names[1:], strict=False) if name == after] == []
+    assert [name for name, after in pairwise(names) if name == after] == []
 
 
 def ours() -> list[Path]:
@@ -236,6 +237,14 @@ def test_every_example_of_a_project_key_is_allowed():
     assert len(lines) == len(KEYS)
     for key, example in lines:
         assert KEYS[key].allows(tomllib.loads(f"x = {example}")["x"]), key
+
+
+def test_every_project_key_does_something():
+    readers = [path for path in MODULES if path.name != "project.py"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in readers)
+    through = {"task_budget": "budget", "data_source": "source"}  # properties of the project
+    names = [through.get(name, name) for name in (key.replace(".", "_") for key in KEYS)]
+    assert [name for name in names if not re.search(rf"\w\.{name}\b(?!=)", text)] == []
 
 
 def test_every_route_is_documented():

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -105,7 +105,12 @@ class _Auto(BaseEstimator):
             _check_n_features(self, X, reset=reset)
             return read(X), False
         values = validate_data(
-            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1
+            self,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2 if reset else 1,
         )
         names = list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(values.shape[1])]))
         arrays = [pa.array(values[:, i], from_pandas=True) for i in range(values.shape[1])]
@@ -139,7 +144,7 @@ class _Auto(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Carry the bundle's bytes, never our objects: what is unpickled audits them anew."""
-        state = dict(super().__getstate__())
+        state = dict(cast("dict[str, Any]", super().__getstate__()))
         if "predictor_" in state:
             del state["predictor_"]
             root = Path(state.pop("bundle_"))
@@ -211,7 +216,11 @@ class AutoClassifier(ClassifierMixin, _Auto):
         _same_length(X, y)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[0]!r}")
-        labels = np.array([f"{code:09d}" for code in range(len(self.classes_))]) if _odd(self.classes_) else self.classes_
+        labels = (
+            np.array([f"{code:09d}" for code in range(len(self.classes_))])
+            if _odd(self.classes_)
+            else self.classes_
+        )
         self._labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
         return self._fit(X, labels[codes], "binary" if len(self.classes_) == 2 else "multiclass")
 

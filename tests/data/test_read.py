@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -155,7 +156,7 @@ def test_a_file_is_what_its_bytes_say(tmp_path: Path) -> None:
         assert len(read_noted(path).notes) == 1
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=8)
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,11 +169,7 @@ def test_csv_equals_the_standard_library(
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerows([("a", "b", "c"), *rows])
     expected = list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))[1:]
-    try:
-        table = read(path)
-    except SourceError as error:
-        assert "binary" in str(error)  # a table of control characters is taken for junk
-        return
+    table = read(path)
     assert [[cell or "" for cell in row.values()] for row in table.to_pylist()] == expected
 
 
@@ -291,7 +288,5 @@ def test_odd_arrow_types_become_plain() -> None:
 def test_junk_gives_our_errors_only(tmp_path_factory: pytest.TempPathFactory, body: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("junk") / name
     path.write_bytes(body)
-    try:
+    with contextlib.suppress(MlwrightError):
         assert read(path).num_rows > 0
-    except MlwrightError:
-        pass

@@ -1,5 +1,7 @@
 """A snapshot comes back as it went in, or is refused."""
 
+# ruff: noqa: DTZ001 - moments without a zone are what is tested
+
 from __future__ import annotations
 
 import datetime as dt

@@ -98,12 +98,40 @@ def test_folds_are_as_even_by_class_as_those_of_scikit_learn():
 
 
 def test_rare_classes_stay_in_train():
-    y = np.array([0.0] * 40 + [1.0] * 2 + [2.0])
+    y = np.array([0.0] * 40 + [1.0] * 8 + [2.0] * 2 + [3.0])
     for seed in range(20):
         split = make_split(make_table(y), y, MULTI, holdout=0.5, seed=seed)
-        assert set(y[split.train]) == {0.0, 1.0, 2.0}
-        assert len(split.folds) == 2
-        assert_partition(split)
+        train = y[split.train]
+        assert set(train) == {0.0, 1.0, 2.0, 3.0}
+        validated = sorted(np.concatenate([train[valid] for _, valid in split.folds]))
+        assert validated == sorted(train[train < 2])
+        assert all(set(train[fit]) == {0.0, 1.0, 2.0, 3.0} for fit, _ in split.folds)
+
+
+def test_a_class_of_two_rows_does_not_take_folds_from_the_others():
+    y = np.repeat([0.0, 1.0, 2.0], [3_000, 1_500, 3])
+    split = make_split(make_table(y), y, MULTI)
+    assert (y[split.train] == 2).sum() == 2
+    assert len(split.folds) == 5
+    assert_partition(split)
+    assert all((y[split.train][fit] == 2).any() for fit, _ in split.folds)
+
+
+@pytest.mark.parametrize("lone", [1, 3, 9])
+def test_no_fold_is_empty_where_most_classes_have_one_row(lone):
+    y = np.array([0.0, 0, 1, 1, *range(2, 2 + lone)])
+    split = make_split(make_table(y), y, MULTI, holdout=0, n_folds=8)
+    assert len(split.folds) == 4
+    assert_whole(split, len(y))
+
+
+def test_a_time_that_nobody_named_is_not_split_by_where_the_test_would_be_of_one_class():
+    y = np.array([0.0, 1.0] * 40 + [0.0] * 40)
+    found = make_split(with_times(y, range(120), role=Role.FEATURE), y, BINARY)
+    assert found.kind == "stratified"
+    assert "one class only to test on" in found.reason
+    asked = make_split(with_times(y, range(120)), y, BINARY, spec="time:when")
+    assert set(y[asked.test]) == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -147,11 +175,14 @@ def test_the_number_of_folds_follows_the_rows(n_train, expected):
         assert len(split.folds[0][1]) == round(0.2 * n_train)
 
 
-def test_there_are_no_more_folds_than_the_rarest_class_has_rows():
+def test_folds_may_be_more_than_the_rarest_class_has_rows_but_not_more_than_there_are_rows():
     y = np.array([0.0] * 100 + [1.0] * 5)
     split = make_split(make_table(y), y, BINARY, n_folds=10)
     assert (y[split.train] == 1).sum() == 4
-    assert len(split.folds) == 4
+    assert len(split.folds) == 10
+    assert all((y[split.train][fit] == 1).any() for fit, _ in split.folds)
+    few = make_split(make_table(y[96:]), y[96:], BINARY, n_folds=50)
+    assert len(few.folds) == len(few.train)
 
 
 @pytest.mark.parametrize("task", [BINARY, NUMBER])

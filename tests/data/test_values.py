@@ -1,5 +1,7 @@
 """A cell has one reading: whole Arrow columns and single values give the same canonical cells."""
 
+# ruff: noqa: DTZ001 - moments without a zone are what is tested
+
 from __future__ import annotations
 
 import datetime as dt
@@ -47,7 +49,7 @@ WORDS += [
     "5.",
     "+3",
     "1_000",
-    "１２",
+    "\uff11\uff12",
 ]
 WORDS += [
     "2020-02-30",

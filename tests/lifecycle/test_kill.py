@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_and_ends_well(moment, tmp_path):
     finished = 0
     journals = [p for p in (tmp_path / ".mlwright" / "journal").glob("*.jsonl")]
     if journals:
-        finished = len(journals[0].read_bytes().splitlines()) - 1
+        finished = sum(b'"fold_scores"' in line for line in journals[0].read_bytes().splitlines())
 
     again = command(
         "run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "20s", folder=tmp_path
@@ -83,6 +83,6 @@ def test_a_killed_run_goes_on_and_ends_well(moment, tmp_path):
     assert len(versions) == 1
     assert any("champion" in version["aliases"] for version in versions)
     assert not list((tmp_path / ".mlwright" / "journal").glob("*.jsonl"))
-    assert not [p for p in (tmp_path / ".mlwright" / "tmp").iterdir() if p.suffix != ".lock"]
+    assert not list((tmp_path / ".mlwright" / "tmp").glob("*bundle*"))
     for version in versions:
         command("predict", f"churn/{version['version']}", "customers.csv", "-o", "out.csv", folder=tmp_path)

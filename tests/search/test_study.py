@@ -127,6 +127,17 @@ def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
     np.testing.assert_array_equal(second.predicted, first.predicted)
 
 
+def test_a_search_that_had_ended_gets_no_further_trials(tmp_path):
+    data = study_data(n=100)
+    journal = Journal(tmp_path / "study.jsonl", "key")
+    first = run_study(data, Deadline(0.0), journal=journal, executor=Local(1))
+    journal.close()
+    journal = Journal(tmp_path / "study.jsonl", "key")
+    again = run_study(data, Deadline(20.0), journal=journal, executor=Local(1))
+    journal.close()
+    assert plan_of(again) == plan_of(first)
+
+
 def test_a_study_is_run_by_one_process(tmp_path):
     journal = Journal(tmp_path / "study.jsonl", "key")
     with pytest.raises(StoreError, match="another process"):

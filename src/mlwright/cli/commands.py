@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from mlwright.lifecycle.run import run as verb
     from mlwright.lifecycle.source import project_of
 
-    project = project_of(options.source).having(
+    project = project_of(options.source or _project_here()).having(
         name=options.name,
         task_target=options.target,
         task_budget=options.budget,
@@ -56,25 +56,34 @@ def run(options: argparse.Namespace) -> int:
     return 3 if result.gate["passed"] is False else 0
 
 
+def _project_here() -> str:
+    """Return the current folder if it is a project: then nothing has to be named."""
+    if Path("mlwright.toml").is_file():
+        return "."
+    raise UsageError(
+        "nothing to train on: name a data file, a database URL, or a project's folder",
+        fix="for example `mlwright run customers.csv --target churned`, or `mlwright init` to write a project here",
+    )
+
+
 def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
     return tuple(values) if values else None
 
 
 def _store_flag(options: argparse.Namespace) -> str:
-    return f" --store {options.store}" if options.store else ""
+    return f" --store {shlex.quote(options.store)}" if options.store else ""
 
 
 def serve(options: argparse.Namespace) -> int:
     """``mlwright serve``. Loads nothing of training: the registry is read without MLflow where it is SQLite."""
     from mlwright.serving.server import serve as start
-    from mlwright.tracking.registry import resolve
+    from mlwright.tracking.registry import bundle_at, resolve
     from mlwright.tracking.store import find_store
 
-    path = Path(options.model)
+    bundle = bundle_at(options.model)
     log = None
-    if path.is_dir():
-        name, version = path.name, "0"
-        bundle = path
+    if bundle is not None:
+        name, version = bundle.resolve().name, "0"
     else:
         store = find_store(named=options.store)
         resolved = resolve(store, options.model)
@@ -242,5 +251,4 @@ def gc(options: argparse.Namespace) -> int:
     word = "would remove" if options.dry_run else "removed"
     lines = [f"{word} {garbage.path} ({garbage.size:,} bytes): {garbage.why}" for garbage in found]
     show.plain(options, tree, "\n".join(lines) or "nothing to remove")
-    sys.stdout.flush()
     return 0

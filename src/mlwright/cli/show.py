@@ -1,109 +1,151 @@
-"""What commands print: one JSON object with ``--json``, else a few lines for people."""
+"""What commands print: one JSON value with ``--json``, else a few lines for people."""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
 import json
+import math
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mlwright.cli.paint import Paint, printable, wrapped
+from mlwright.cli.progress import severity_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlwright.lifecycle.run import RunResult
 
-__all__ = ["doctor", "models", "plain", "result", "runs", "serving"]
+__all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving"]
 
-_MARKS = {"stop": "STOP", "warn": "look", "info": "note"}
+_LABEL = 9  # columns of a summary's labels
+_BASELINES = {"dummy": "always the same answer", "linear": "linear model"}
+_STYLES = {"accepted": ("yellow",), "warning": ("yellow",)}
+
+
+def as_line(tree: Any) -> str:
+    """Return `tree` as one line of JSON that standard output can write."""
+    ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    return json.dumps(tree, ensure_ascii=ascii_only, default=str) + "\n"
 
 
 def plain(options: argparse.Namespace, tree: Any, text: str) -> None:
     """Print `tree` as JSON or `text` for people."""
-    if options.json:
-        sys.stdout.write(json.dumps(tree, ensure_ascii=False, default=str) + "\n")
-    else:
-        sys.stdout.write(text + "\n")
+    sys.stdout.write(as_line(tree) if options.json else printable(text) + "\n")
     sys.stdout.flush()
 
 
 def result(made: RunResult, options: argparse.Namespace, store: str) -> None:
-    """Print what a run made."""
+    """Print what a run made: what was found, the split, the score, and where to go from here."""
     if options.json:
         plain(options, made.to_json(), "")
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    paint = Paint(sys.stdout)
+    lines = ["", *_found(made, paint), *_field("split", _split(made), paint), ""]
+    lines += [*_scores(made, paint), ""]
+    proof = f"{made.proven_rows:,} rows gave the same features and predictions in training, batch and serving"
+    lines += _field("proven", proof, paint)
+    gate_style = {True: ("bold", "green"), False: ("bold", "yellow")}.get(made.gate["passed"], ("bold",))
+    lines += _field("gate", made.gate["reason"], paint, gate_style)
+    told = f"{made.model} version {made.version}, {made.alias} ({made.trials} trials in {made.seconds:.0f} s)"
+    lines += _field("model", told, paint)
+    lines += [paint(f"{'report':<{_LABEL}}", "bold") + str(_short(made.report)), ""]
+    lines += [paint("next", "bold"), *(f"  {command}{store}" for command in _next(made))]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    rows = [("data", f"{made.split['n_train'] + made.split['n_test']:,} rows")]
-    rows += [("", note) for note in made.notes]
-    rows += [(_MARKS[f["severity"]], f["what"]) for f in made.findings] or [("found", "nothing odd")]
-    rows += [
-        (
-            "split",
-            f"{made.split['reason']} ({made.split['n_train']:,} to train, {made.split['n_test']:,} to test)",
-        )
-    ]
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, words in rows:
-        grid.add_row(name, Text(words))
-    console.print(grid)
 
+def _field(label: str, text: str, paint: Paint, style: tuple[str, ...] = ("bold",)) -> list[str]:
+    first, *rest = wrapped(printable(text), paint.width, _LABEL)
+    return [paint(f"{label:<{_LABEL}}", *style) + first, *(" " * _LABEL + line for line in rest)]
+
+
+def _found(made: RunResult, paint: Paint) -> list[str]:
+    """Return what reading and the checks saw, each with its severity in a word, the worst first."""
+    found = [(severity_word(f["severity"], accepted=True), f["what"]) for f in made.findings]
+    found += [("note", note) for note in made.notes]
+    lines: list[str] = []
+    for word, what in found:
+        label = f"{'found' if not lines else '':<{_LABEL}}"
+        first, *rest = wrapped(f"{word}: {printable(what)}", paint.width, _LABEL)
+        first = paint(word, *_STYLES.get(word, ())) + first[len(word) :]
+        lines += [paint(label, "bold") + first, *(" " * (_LABEL + 2) + line for line in rest)]
+    return lines or _field("found", "nothing odd in the data", paint)
+
+
+def _split(made: RunResult) -> str:
+    n_train, n_test = made.split["n_train"], made.split["n_test"]
+    kept = f"{n_test:,} kept for the test" if n_test else "none kept for a test"
+    return f"{made.split['reason'].rstrip('.')}: {n_train:,} rows to train, {kept}."
+
+
+def _scores(made: RunResult, paint: Paint) -> list[str]:
     from mlwright.metrics import get
 
     metric = get(made.metric)
     way = "more is better" if metric.greater_is_better else "less is better"
-    where = "rows that no search saw" if made.basis == "test" else "folds"
-    scores = Table(
-        title=f"{metric.title} on {where} ({way}), 95 % interval",
-        title_justify="left",
-        box=None,
-        padding=(0, 2),
-    )
-    for heading in ("", "score", "from", "to"):
-        scores.add_column(heading, justify="left" if not heading else "right")
-    scores.add_row(made.model, *map(_number, (made.test_score, *made.test_interval)), style="bold green")
-    names = {"dummy": "always the same answer", "linear": "linear model"}
-    for name, baseline in made.baselines.items():
-        scores.add_row(names.get(name, name), *map(_number, (baseline["score"], *baseline["interval"])))
-    console.print()
-    console.print(scores)
-    console.print()
-    proof = f"{made.proven_rows:,} rows gave the same features and predictions in training, batch and serving"
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row("proven", Text(proof))
-    grid.add_row(
-        "model",
-        Text(
-            f"{made.model} version {made.version}, {made.alias}; {made.trials} trials in {made.seconds:.0f} s"
-        ),
-    )
-    grid.add_row("gate", Text(made.gate["reason"]))
-    grid.add_row("report", Text(_short(made.report)))
-    grid.add_row("next", Text(f"mlwright serve {_selector(made)}{store}"))
-    grid.add_row("", Text(f"mlwright predict {_selector(made)} NEW.csv -o predictions.csv{store}"))
-    console.print(grid)
+    where = "rows that no search saw" if made.basis == "test" else "folds that a trial did not see"
+    rows = [(made.model, made.test_score, made.test_interval)]
+    named = sorted(made.baselines.items(), reverse=True)  # the linear model before the dummy
+    rows += [(_BASELINES.get(name, name), told["score"], told["interval"]) for name, told in named]
+    shown = _alike([value for _, score, interval in rows for value in (score, *interval)])
+    cells = [
+        (name, shown[3 * i], f"{shown[3 * i + 1]} to {shown[3 * i + 2]}")
+        for i, (name, _, _) in enumerate(rows)
+    ]
+    head = ("", "score", "95 % interval")
+    wide = [max(len(row[i]) for row in (head, *cells)) for i in range(3)]
+    lines = [f"{row[0]:<{wide[0]}}  {row[1]:>{wide[1]}}  {row[2]}" for row in (head, *cells)]
+    title = wrapped(f"{metric.title} on {where}, {way}", paint.width, 0)
+    return [
+        *(paint(line, "bold") for line in title),
+        paint("  " + lines[0], "dim"),
+        paint("  " + lines[1], "green"),
+        *("  " + line for line in lines[2:]),
+    ]
 
 
-def _selector(made: RunResult) -> str:
-    return made.model if made.alias == "champion" else f"{made.model}@{made.alias}"
+def _alike(values: Sequence[float]) -> list[str]:
+    """Return numbers with as many decimals as give the largest four digits, and none more than three digits need.
+
+    Examples
+    --------
+    >>> _alike([0.86678, 0.5]), _alike([23456.7, 980.2])
+    (['0.8668', '0.5000'], ['23,457', '980'])
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    digits = 3 - math.floor(math.log10(largest)) if largest > 0 else 3
+    if digits > 9:  # too small to be written out
+        return [f"{value:.3e}" for value in values]
+    return [f"{value:,.{max(0, digits)}f}" if math.isfinite(value) else "-" for value in values]
+
+
+def _next(made: RunResult) -> list[str]:
+    """Return the two commands that come next."""
+    if made.alias == "champion":
+        return [
+            f"mlwright serve {made.model}",
+            f"mlwright predict {made.model} NEW.csv -o predictions.csv",
+        ]
+    if made.gate["passed"] is None:
+        return [
+            f"mlwright promote {made.model}",
+            f"mlwright predict {made.model}@{made.alias} NEW.csv -o predictions.csv",
+        ]
+    return [
+        f"mlwright report {made.model}@{made.alias} --open",
+        f"mlwright predict {made.model}@{made.alias} NEW.csv -o predictions.csv",
+    ]
 
 
 def _short(path: Path) -> str:
     """Return the path as one would type it from here."""
-    try:
-        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    except OSError:
-        return str(path)
+    shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    return shlex.quote(shown)
 
 
 def _number(value: float) -> str:
@@ -113,10 +155,11 @@ def _number(value: float) -> str:
 def serving(address: str, name: str, version: str, as_json: bool) -> None:  # noqa: FBT001 - the command's own flag
     """Say that a server answers."""
     if as_json:
-        sys.stdout.write(json.dumps({"address": address, "model": name, "version": version}) + "\n")
+        sys.stdout.write(as_line({"address": address, "model": name, "version": version}))
     else:
+        paint = Paint(sys.stdout)
         sys.stdout.write(
-            f"{name} version {version} answers on {address}\n"
+            f"{paint(name, 'bold')} version {version} answers on {address}\n"
             f"  docs     {address}/docs\n"
             f"  predict  POST {address}/predict\n"
             "  stop     Ctrl+C\n"
@@ -141,21 +184,20 @@ def runs(found: Sequence[Any], options: argparse.Namespace) -> None:
     """Print past runs."""
     rows = [
         [
-            run.run_id,
+            run.run_id[:12],
             run.experiment,
-            run.status,
+            run.status.lower(),
             _when(run.started),
             ", ".join(
-                f"{k} {_number(v)}"
+                f"{k.removeprefix('test_')} {_number(v)}"
                 for k, v in sorted(run.metrics.items())
                 if k.startswith("test_") and not k.endswith(("_low", "_high"))
             ),
         ]
         for run in found
     ]
-    plain(
-        options, [_tree(run) for run in found], _table(["run", "model", "status", "started", "score"], rows)
-    )
+    text = _table(["run", "model", "status", "started", "test score"], rows) if rows else "no runs yet"
+    plain(options, [_tree(run) for run in found], text)
 
 
 def models(found: Sequence[Any], options: argparse.Namespace) -> None:
@@ -171,11 +213,8 @@ def models(found: Sequence[Any], options: argparse.Namespace) -> None:
         for model in found
         for version in model.versions
     ]
-    plain(
-        options,
-        [_tree(model) for model in found],
-        _table(["model", "version", "alias", "run", "registered"], rows),
-    )
+    text = _table(["model", "version", "alias", "run", "registered"], rows) if rows else "no models yet"
+    plain(options, [_tree(model) for model in found], text)
 
 
 def _tree(thing: Any) -> Any:
@@ -187,7 +226,7 @@ def _tree(thing: Any) -> Any:
 def doctor(told: dict[str, Any], options: argparse.Namespace) -> None:
     """Print the doctor's findings."""
     lines = [
-        f"{key:<14} {value}"
+        f"{key.replace('_', ' '):<14} {value}"
         for key, value in told.items()
         if key not in ("packages", "problems") and value is not None
     ]

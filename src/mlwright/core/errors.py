@@ -86,10 +86,15 @@ class MlwrightError(Exception):
             shown = repr(got)
             text += f": got {shown if len(shown) <= 200 else shown[:197] + '...'}"
         if allowed is not None:
-            text += f"; allowed: {allowed if isinstance(allowed, str) else ', '.join(allowed)}"
+            text += f"; allowed: {allowed if isinstance(allowed, str) else ', '.join(map(_short, allowed))}"
         if fix:
             text += f". Next: {fix}"
         super().__init__(text)
+
+
+def _short(text: str) -> str:
+    """Return a name that may come from data, and be of any length, so that it can stand in a list."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 class UsageError(MlwrightError):

@@ -6,13 +6,13 @@ Everything here is a function of the canonical cells, so that it is equal for on
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from mlwright.core.types import Floats
 from mlwright.data.schema import Column, Kind, Schema
-from mlwright.data.values import Coded, columns, encode, numbers, reader, text
+from mlwright.data.values import Coded, columns, encode, matches, numbers, reader, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,11 +85,17 @@ class RawColumn:
             }  # the last reading only
         return self._read[key]
 
+    def floats(self, column: Column) -> Floats:
+        """Return the canonical cells of a numeric, boolean or datetime reading."""
+        return cast("Floats", self.cells(column))
+
+    def coded(self, column: Column) -> Coded:
+        """Return the canonical cells of any other reading."""
+        return cast("Coded", self.cells(column))
+
     def numbers(self, form: dict[str, Any] | None = None) -> Floats:
         """Return the numbers in row order, NaN where there is none."""
-        cells = self.cells(Column(self.name, Kind.NUMERIC, format=form or {}))
-        assert isinstance(cells, np.ndarray)  # noqa: S101 - numeric cells are no codes
-        return cells
+        return self.floats(Column(self.name, Kind.NUMERIC, format=form or {}))
 
     @cached_property
     def _encoded(self) -> tuple[pa.Array, np.ndarray]:
@@ -118,8 +124,7 @@ class RawColumn:
     @cached_property
     def all_words(self) -> tuple[list[str], np.ndarray]:
         """All distinct texts that are not missing, and how many rows hold each."""
-        cells = self.cells(Column(self.name, Kind.CATEGORICAL))
-        assert isinstance(cells, Coded)  # noqa: S101 - categories are codes
+        cells = self.coded(Column(self.name, Kind.CATEGORICAL))
         return cells.levels, np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.levels))
 
     @cached_property
@@ -153,12 +158,9 @@ class RawColumn:
     @cached_property
     def has_leading_zeros(self) -> bool:
         """Whether a text is a whole number that starts with a zero, as codes do."""
-        import pyarrow.compute as pc
-
         if self.family != "text":
             return False
-        found = pc.any(pc.match_substring_regex(self._encoded[0], r"^\s*0[0-9]+\s*$"))
-        return bool(found.as_py())
+        return bool(matches(self._encoded[0], r"^\s*0[0-9]+\s*$").any())
 
     def unread(self, column: Column) -> list[str]:
         """Return the texts that `column`'s reading cannot read, most frequent first."""

@@ -60,7 +60,7 @@ def stream_database(url: str, query: str | None, rows: int) -> Iterator[pa.Recor
 
 
 def _failed(url: str, error: Exception, fix: str) -> SourceError:
-    said = _without_password(str(error).strip())
+    said = _without_password(str(error).partition("\nquery:")[0].strip())
     return SourceError(f"the database {_without_password(url)} did not answer ({said})", fix=fix)
 
 
@@ -126,11 +126,11 @@ def _typed(cursor: Any, statement: str) -> str:
     a column of numbers would fail. We ask which types a column holds, cast where there are several, and put one
     row of that type first for the driver to see; `_without_first_row` takes it away again.
     """
-    cursor.execute(f"SELECT * FROM ({statement}) LIMIT 0")  # noqa: S608 - the user's own query, read only
+    cursor.execute(f"SELECT * FROM ({statement}) LIMIT 0")  # noqa: S608 - quoted names, or the user's own query, read only
     names = [field[0] for field in cursor.description or ()]
     quoted = [_quoted(name) for name in names]
     asked = ", ".join(f"group_concat(DISTINCT typeof({name}))" for name in quoted)
-    cursor.execute(f"SELECT {asked} FROM ({statement})")  # noqa: S608 - the user's own query, read only
+    cursor.execute(f"SELECT {asked} FROM ({statement})")  # noqa: S608 - quoted names, or the user's own query, read only
     found = [set((kinds or "").split(",")) - {"null", ""} for kinds in cursor.fetchone() or ()]
     firsts, casts = [], []
     for name, kinds in zip(quoted, found, strict=True):
@@ -144,7 +144,7 @@ def _typed(cursor: Any, statement: str) -> str:
             first, cast = "''", f"CAST({name} AS TEXT)"
         firsts.append(f"{first} AS {name}")
         casts.append(f"{cast} AS {name}")
-    return f"SELECT {', '.join(firsts)} UNION ALL SELECT {', '.join(casts)} FROM ({statement})"  # noqa: S608 - ditto
+    return f"SELECT {', '.join(firsts)} UNION ALL SELECT {', '.join(casts)} FROM ({statement})"  # noqa: S608 - quoted names, or the user's own query, read only
 
 
 def _without_first_row(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -179,7 +179,7 @@ def _sqlite_path(url: str) -> Path:
 def _statement(query: str | None, tables: dict[str, str], url: str) -> str:
     if query is None:
         if len(tables) == 1:
-            return f"SELECT * FROM {next(iter(tables.values()))}"  # noqa: S608 - quoted
+            return f"SELECT * FROM {next(iter(tables.values()))}"  # noqa: S608 - quoted names, or the user's own query, read only
         where = _without_password(url)
         if not tables:
             raise SourceError(f"the database {where} holds no table", fix="check which database it is")
@@ -190,7 +190,7 @@ def _statement(query: str | None, tables: dict[str, str], url: str) -> str:
         )
     asked = query.strip().rstrip(";").strip()
     if asked in tables:
-        return f"SELECT * FROM {tables[asked]}"  # noqa: S608 - quoted
+        return f"SELECT * FROM {tables[asked]}"  # noqa: S608 - quoted names, or the user's own query, read only
     if re.match(r"(?i)(select|with|values)\b", asked):
         return asked
     if re.fullmatch(r'[\w.$"-]+', asked):

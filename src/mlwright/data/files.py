@@ -57,7 +57,7 @@ def paths_of(source: str) -> list[Path]:
         ending = Path(inside[0]).suffix if inside else ".csv"
         raise SourceError("a folder is not a table", got=source, fix=f"name its files: '{path}/*{ending}'")
     if glob.has_magic(source):
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a glob from the root has no folder to start from
         if files := [each for each in found if each.is_file()]:
             return files
     missing = path
@@ -87,12 +87,10 @@ def read_files(paths: list[Path]) -> tuple[pa.Table, list[str]]:
             table = pa.Table.from_batches(list(_parquet_batches(paths, schema, 1 << 17)), schema)
         elif kind == "json":
             relation, names = _json(paths, stack, notes)
-            table = _failing(paths, lambda: relation.to_arrow_table()).rename_columns(names)
+            table = _failing(paths, relation.to_arrow_table).rename_columns(names)
         else:
             tables = [
-                _failing([path], lambda relation=relation: relation.to_arrow_table())
-                .rename_columns(names)
-                .select(order)
+                _failing([path], relation.to_arrow_table).rename_columns(names).select(order)
                 for path, relation, names, order in _delimited(paths, stack, notes)
             ]
             table = pa.concat_tables(tables)
@@ -165,6 +163,7 @@ def _connection(stack: ExitStack) -> duckdb.DuckDBPyConnection:
     )
     stack.callback(connection.close)
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET enable_external_file_cache = false")  # a file is read once: do not keep it in memory
     return connection
 
 
@@ -274,6 +273,7 @@ def _json(paths: list[Path], stack: ExitStack, notes: list[str]) -> tuple[duckdb
     files = [text.path for text in texts]
     seen = _relation(connection, "read_json", files, options, paths)
     types = dict(zip(seen.columns, map(str, seen.types), strict=True))
+    types |= _narrowed(seen, types, paths)
     _refuse_case(connection, files, texts, list(types), paths)
     columns = {
         name: kind if _JSON_TYPES.fullmatch(kind) or kind.endswith("]") or "(" in kind else "VARCHAR"
@@ -282,6 +282,18 @@ def _json(paths: list[Path], stack: ExitStack, notes: list[str]) -> tuple[duckdb
     for option in ("sample_size", "map_inference_threshold", "field_appearance_threshold"):
         del options[option]
     return _relation(connection, "read_json", files, options | {"columns": columns}, paths), list(columns)
+
+
+def _narrowed(seen: duckdb.DuckDBPyRelation, types: dict[str, str], paths: list[Path]) -> dict[str, str]:
+    """Return BIGINT for columns that DuckDB holds wider (any with a negative number) and that fit into 64 bits."""
+    wide = [name for name, kind in types.items() if kind in {"HUGEINT", "UBIGINT"}]
+    if not wide:
+        return {}
+    quoted = ['"' + name.replace('"', '""') + '"' for name in wide]
+    asked = seen.aggregate(", ".join(f"min({name}), max({name})" for name in quoted))
+    ends = _failing(paths, asked.fetchall)[0]
+    fits = {name: ends[2 * i] >= -(2**63) and ends[2 * i + 1] < 2**63 for i, name in enumerate(wide)}
+    return {name: "BIGINT" for name in wide if fits[name]}
 
 
 def _refuse_case(

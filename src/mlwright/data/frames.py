@@ -120,8 +120,7 @@ def plain(table: pa.Table) -> tuple[pa.Table, list[str]]:
 
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import types
+    from pyarrow import compute, types
 
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -150,7 +149,8 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     ):
         return column.cast(pa.string())
     if types.is_duration(kind):
-        return pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
+        micros = column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64())
+        return compute.call_function("divide", [micros, pa.scalar(1e6)])
     if types.is_float16(kind):
         return column.cast(pa.float64())
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):

@@ -81,7 +81,7 @@ def infer(
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             raise UsageError(
-                "no such column",
+                "unknown target" if name == target else "no such column",
                 got=name,
                 allowed=names[:50],
                 fix=f"did you mean '{near[0]}'?" if near else "name one of the columns",

@@ -18,7 +18,6 @@ from mlwright.data.cells import RawColumn
 from mlwright.data.date_format import date_format
 from mlwright.data.number_format import number_format
 from mlwright.data.schema import Column, Kind
-from mlwright.data.values import Coded
 
 __all__ = ["DateFound", "Judgement", "judge", "judge_as", "name_parts"]
 
@@ -26,13 +25,64 @@ _MOST = 0.95  # of the values must be readable for a column to be numbers or dat
 _FEW_ROWS = 20  # below this, "all values differ" says nothing
 _EXACT = 2.0**53  # larger whole numbers are no longer told apart by a float
 _ID = frozenset(
-    "id ids uuid guid key rowid userid customerid index idx rownum rownames row unnamed serial".split()
-)  # noqa: SIM905 - one line
-_CODE = frozenset(
-    "code codes type zip zipcode postcode postal category cluster channel region store shop dept department sku".split()  # noqa: SIM905 - one line
+    [
+        "id",
+        "ids",
+        "uuid",
+        "guid",
+        "key",
+        "rowid",
+        "userid",
+        "customerid",
+        "index",
+        "idx",
+        "rownum",
+        "rownames",
+        "row",
+        "unnamed",
+        "serial",
+    ]
 )
-_TIME = frozenset("time timestamp date datetime ts epoch created updated at dt when day ymd".split())  # noqa: SIM905 - one line
-_CALENDAR = _TIME | frozenset("year month week hour minute second quarter step period age".split())  # noqa: SIM905 - one line
+_CODE = frozenset(
+    [
+        "code",
+        "codes",
+        "type",
+        "zip",
+        "zipcode",
+        "postcode",
+        "postal",
+        "category",
+        "cluster",
+        "channel",
+        "region",
+        "store",
+        "shop",
+        "dept",
+        "department",
+        "sku",
+    ]
+)
+_TIME = frozenset(
+    [
+        "time",
+        "timestamp",
+        "date",
+        "datetime",
+        "ts",
+        "epoch",
+        "created",
+        "updated",
+        "at",
+        "dt",
+        "when",
+        "day",
+        "ymd",
+    ]
+)
+_CALENDAR = _TIME | frozenset(
+    ["year", "month", "week", "hour", "minute", "second", "quarter", "step", "period", "age"]
+)
 _TRUE_FALSE = "boolean, true or false"
 _PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
 _KNOWN_PAIRS = 4  # of these, the reading knows the words without being told
@@ -156,8 +206,7 @@ def _whole_numbers(
     parts = name_parts(raw.name)
     n_distinct = distinct.size
     if np.abs(distinct).max() >= _EXACT:
-        cells = raw.cells(Column(raw.name, Kind.CATEGORICAL, dtype="int"))
-        n_distinct = len(cells.levels) if isinstance(cells, Coded) else n_distinct
+        n_distinct = len(raw.coded(Column(raw.name, Kind.CATEGORICAL, dtype="int")).levels)
     if set(parts) & _TIME and (found := _numbered_dates(distinct)) is not None:
         return _time(raw, found)
     dtype = "int" if np.abs(distinct).max() < 2.0**63 else "float"
@@ -216,8 +265,7 @@ def _dates(raw: RawColumn, words: list[str]) -> DateFound | None:
 
 
 def _time(raw: RawColumn, found: DateFound) -> Judgement:
-    cells = raw.cells(Column(raw.name, Kind.DATETIME, format=found.format))
-    assert isinstance(cells, np.ndarray)  # noqa: S101 - times are no codes
+    cells = raw.floats(Column(raw.name, Kind.DATETIME, format=found.format))
     midnight = bool(np.all(cells[~np.isnan(cells)] % 86400 == 0))
     numbered = "epoch" in found.format or found.format.get("formats") == ["%Y%m%d"]
     dtype = "int" if numbered else "date" if midnight else "timestamp"
@@ -306,7 +354,7 @@ def _boolean_format(raw: RawColumn) -> dict[str, Any] | None:
     words = sorted({level.lower() for level in levels})
     if len(words) > 2:
         return None
-    if set(words) == {"0", "1"} or (pair := _pair(words)) is not None and not pair.format:
+    if set(words) == {"0", "1"} or ((pair := _pair(words)) is not None and not pair.format):
         return {}
     if (pair := _pair(words)) is not None:
         return pair.format
@@ -327,8 +375,7 @@ def _datetime_format(raw: RawColumn) -> dict[str, Any] | None:
 
 
 def _read_share(raw: RawColumn, column: Column) -> float:
-    cells = raw.cells(column)
-    assert isinstance(cells, np.ndarray)  # noqa: S101 - asked of numbers, times and booleans only
+    cells = raw.floats(column)
     return float((~np.isnan(cells)).sum()) / max(raw.n_present, 1)
 
 

@@ -17,7 +17,33 @@ __all__ = ["number_format"]
 
 # A currency may stand before a number; no other letters may: "A17" and "Q3" are codes.
 _CURRENCIES = frozenset(
-    "$ € £ ¥ ₹ ₩ ₽ ₺ USD EUR GBP JPY CHF INR AUD CAD US$ A$ C$ R$ Rs Rs. kr ~ ≈".split()  # noqa: SIM905 - one line
+    [
+        "$",
+        "€",
+        "£",
+        "¥",
+        "₹",
+        "₩",
+        "₽",
+        "₺",
+        "USD",
+        "EUR",
+        "GBP",
+        "JPY",
+        "CHF",
+        "INR",
+        "AUD",
+        "CAD",
+        "US$",
+        "A$",
+        "C$",
+        "R$",
+        "Rs",
+        "Rs.",
+        "kr",
+        "~",
+        "≈",
+    ]
 )
 # Several units may share a column only if their relation is known: factors within one family.
 _FAMILIES: tuple[Mapping[str, float], ...] = (

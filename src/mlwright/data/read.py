@@ -83,7 +83,7 @@ def read_noted(source: Any, *, query: str | None = None) -> Read:
         name = _name(source)
         if is_database(name):
             with stream_database(name, query, 1 << 16) as reader:
-                batches = _database_batches(reader, name)
+                batches = _database_batches(reader)
                 table, notes = plain(pa.Table.from_batches(list(batches), reader.schema))
         else:
             _no_query(query)
@@ -121,7 +121,7 @@ def iter_batches(source: Any, *, query: str | None = None, rows: int = 65536) ->
         import pyarrow as pa
 
         with stream_database(name, query, rows) as reader:
-            tables = (plain(pa.Table.from_batches([b]))[0] for b in _database_batches(reader, name))
+            tables = (plain(pa.Table.from_batches([b]))[0] for b in _database_batches(reader))
             yield from _cut(tables, rows)
         return
     _no_query(query)
@@ -135,7 +135,7 @@ def _cut(tables: Any, rows: int) -> Iterator[pa.RecordBatch]:
             yield table.slice(start, rows).combine_chunks().to_batches()[0]
 
 
-def _database_batches(reader: pa.RecordBatchReader, name: str) -> Iterator[pa.RecordBatch]:
+def _database_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     try:

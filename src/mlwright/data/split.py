@@ -118,8 +118,8 @@ def make_split(
         time split with whole moments. Rows without a group are groups of one; rows without a time train.
     n_folds : int, optional
         From 1 (one fold that validates on 20 %) to 50. By default 8 under 3,000 training rows, 5 up to 15,000, 3 up
-        to 100,000, then 1. Never more than the rarest class has training rows (but 2), than there are groups or than
-        there are moments.
+        to 100,000, then 1. Never more than there are rows, groups or moments. A class with fewer rows than there are
+        folds is in the validation part of some folds only, and in every fit part as far as it has rows for that.
     seed : int, default=0
         The same table, spec and seed give the same split.
     pinned : Pinned, optional
@@ -273,6 +273,11 @@ def _check_parts(choice: Choice, test: NDArray[np.bool_], classes: Ints, forced:
             f"a {choice.kind} split{column} leaves rows of one class only to train on",
             fix="use 'stratified', or bring more rows",
         )
+    if choice.detected and len(np.unique(classes)) > 1 and len(np.unique(classes[test])) == 1:
+        raise DataError(
+            f"a {choice.kind} split{column} leaves rows of one class only to test on",
+            fix="use 'stratified', hold out more rows, or bring more",
+        )
 
 
 def _pinned_note(choice: Choice, test: NDArray[np.bool_], forced: Ints) -> str:
@@ -292,8 +297,7 @@ def _folds(choice: Choice, keys: Any, classes: Ints, n_folds: int | None, seed: 
         return (), ""
     if n_folds is None:
         n_folds = next((folds for most, folds in _FOLDS_BY_ROWS if n_rows <= most), 1)
-    if n_folds > 1:
-        n_folds = min(n_folds, max(2, int(np.bincount(classes)[np.unique(classes)].min())), n_rows)
+    n_folds = min(n_folds, n_rows)
     rng = generator(seed, "folds")
     shared = np.zeros_like(classes) if choice.kind == "random" else classes
     if choice.kind == "time":

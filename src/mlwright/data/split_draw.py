@@ -151,11 +151,19 @@ def hold_out_times(times: Floats, forced: Ints, holdout: float) -> np.ndarray:
 
 
 def fold_rows(classes: Ints, n_folds: int, rng: np.random.Generator) -> Folds:
-    """Deal the rows of each class out in a seeded order, so that folds differ by one row a class at most."""
+    """Deal the rows of each class out in a seeded order, so that folds differ by one row a class at most.
+
+    Where two classes or more have several rows, the row of a class that has no other is in every fit part and
+    validates none.
+    """
+    sizes = np.bincount(classes)
+    dealt = sizes[classes] > 1 if (sizes > 1).sum() > 1 else np.ones(len(classes), bool)
     order = rng.permutation(len(classes))
     order = order[np.argsort(classes[order], kind="stable")]
-    part = np.empty(len(classes), np.int64)
-    part[order] = np.arange(len(classes)) % n_folds
+    order = order[dealt[order]]
+    n_folds = min(n_folds, len(order))
+    part = np.full(len(classes), -1)
+    part[order] = np.arange(len(order)) % n_folds
     return _pairs(part, n_folds)
 
 

@@ -25,8 +25,38 @@ _METRIC = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind
 _MIN_ROWS = 10  # with fewer there is nothing to hold back for a test
 _MAX_CLASSES = 20  # whole numbers with more values are quantities
 _POSITIVE = frozenset(
-    "true yes y t positive pos churned churn default defaulted fraud fraudulent spam malignant sick diseased died"  # noqa: SIM905 - one line
-    " dead failed failure attrited left converted clicked bought subscribed accepted approved won success".split()
+    [
+        "true",
+        "yes",
+        "y",
+        "t",
+        "positive",
+        "pos",
+        "churned",
+        "churn",
+        "default",
+        "defaulted",
+        "fraud",
+        "fraudulent",
+        "spam",
+        "malignant",
+        "sick",
+        "diseased",
+        "died",
+        "dead",
+        "failed",
+        "failure",
+        "attrited",
+        "left",
+        "converted",
+        "clicked",
+        "bought",
+        "subscribed",
+        "accepted",
+        "approved",
+        "won",
+        "success",
+    ]
 )
 
 
@@ -208,7 +238,7 @@ def _refuse_no_numbers(raw: RawColumn, column: Column) -> None:
         raise DataError(
             f"{raw.n_present - n_read:,} values of the target '{column.name}' are no numbers",
             got=words[:5],
-            fix="mend these values, leave their rows out, or predict classes: task = 'multiclass'",
+            fix="mend these values, leave their rows out, or predict classes: `--kind multiclass`",
         )
     if np.nanmin(values) == np.nanmax(values):
         raise DataError(
@@ -219,12 +249,10 @@ def _refuse_no_numbers(raw: RawColumn, column: Column) -> None:
 
 
 def _labels(raw: RawColumn, column: Column) -> tuple[Any, ...]:
-    spelled = raw.cells(replace(column, kind=Kind.CATEGORICAL, format={}))
-    assert isinstance(spelled, Coded)  # noqa: S101 - categories are codes
+    spelled = raw.coded(replace(column, kind=Kind.CATEGORICAL, format={}))
     counts = np.bincount(spelled.codes[spelled.codes >= 0], minlength=len(spelled.levels))
     if column.kind is Kind.BOOLEAN:
-        truth = raw.cells(column)
-        assert isinstance(truth, np.ndarray)  # noqa: S101 - booleans are numbers
+        truth = raw.floats(column)
         groups = {code: int((truth == code).sum()) for code in (0, 1)}
         _refuse_classes(column, {label: n for label, n in groups.items() if n})
         return tuple(_commonest(spelled, truth, code, column.dtype) for code in (0, 1))
@@ -299,7 +327,7 @@ def _fitting(column: Column, labels: tuple[Any, ...], wanted: TaskKind | None) -
         raise UsageError(
             f"the task is not {wanted}: the target '{column.name}' has {len(labels)} classes",
             got=list(labels[:10]),
-            fix=f"set the task to {found}, or leave it out",
+            fix=f"say `--kind {found}`, or leave it out",
         )
     return found
 
@@ -311,13 +339,13 @@ def _refuse_no_features(table: Table, task: Task) -> None:
         raise DataError(
             "no column is left to learn from",
             got=others[:10],
-            fix="give more columns, or give one of these the role of a feature",
+            fix="give more columns, or say what one of these is by kinds = { COLUMN = KIND } under [data]",
         )
     for column in features:
         if _is_copy(table, table.schema[task.target], column, task):
             raise DataError(
                 f"the column '{column.name}' is a copy of the target '{task.target}'",
-                fix=f"drop it: its role is 'ignored', or ban '{column.name}' in the project",
+                fix=f'leave it out: `--ignore {column.name}`, or ignore = ["{column.name}"] under [data]',
             )
 
 
@@ -342,11 +370,9 @@ def _is_copy(table: Table, target: Column, column: Column, task: Task) -> bool:
 
 def _spelled_alike(arrow: Any, target: Column, column: Column) -> bool:
     ours, theirs = (
-        RawColumn(each.name, arrow.column(each.name)).cells(replace(each, kind=Kind.CATEGORICAL, format={}))
+        RawColumn(each.name, arrow.column(each.name)).coded(replace(each, kind=Kind.CATEGORICAL, format={}))
         for each in (target, column)
     )
-    assert isinstance(ours, Coded)  # noqa: S101 - categories are codes
-    assert isinstance(theirs, Coded)  # noqa: S101 - categories are codes
     of_level = {level: code for code, level in enumerate(ours.levels)}
     recoded = np.array([*(of_level.get(level, -2) for level in theirs.levels), -2])[theirs.codes]
     there = ours.codes >= 0

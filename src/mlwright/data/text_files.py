@@ -246,7 +246,13 @@ def layout(path: Path, text: TextFile) -> Layout:
         If there is one column only and its name holds a separator, or the header cannot be read.
     """
     lines = text.sample
-    if not text.whole and "\n" in lines:
+    if not text.whole:
+        if "\n" not in lines:
+            raise SourceError(
+                f"the first line of '{path}' has more than {len(lines):,} characters: that is no line of column names",
+                got=lines[:80],
+                fix="put a header of short names first",
+            )
         lines = lines[: lines.rindex("\n")]
     best: tuple[tuple[bool, float, int], str, list[str]] | None = None
     for separator in _SEPARATORS:

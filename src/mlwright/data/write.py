@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from mlwright.core.errors import DataError, UsageError
@@ -72,7 +72,7 @@ class Writer:
         self._writer: Any = None
         self._schema: pa.Schema | None = None
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         import pyarrow as pa
 
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from mlwright.bundle import Contents, State
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import DataError, RecordError, RefusedError, UsageError
 from mlwright.core.events import Event, Listener, silent
+from mlwright.core.kinds import METRICS
 from mlwright.core.types import Floats, Json, Record
 from mlwright.data.checks.base import CheckContext
 from mlwright.data.checks.run import refused, run_checks
@@ -141,6 +144,7 @@ def prepare(
         else table.schema.with_role(target, Role.TARGET),
     )
     task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric)
+    _refuse_metric(task)
     y = target_values(table, task)
     known = ~np.isnan(y)
     notes = list(notes)
@@ -154,13 +158,14 @@ def prepare(
     context = CheckContext(table, columns, y, task, project.checks_ban)
     findings = run_checks(context, project.checks_accept)
     for finding in findings:
-        listener(Event("finding", finding.what, finding.to_json()))
+        accepted = finding.code in project.checks_accept
+        listener(Event("finding", finding.what, finding.to_json() | {"accepted": accepted}))
     stopped = refused(findings, project.checks_accept)
     if stopped and refuse:
         raise RefusedError(
-            f"{stopped[0].code}: {stopped[0].what}",
+            f"{stopped[0].code}: {stopped[0].what.rstrip('.')}",
             details={"findings": [finding.to_json() for finding in findings]},
-            fix=f'{stopped[0].advice} Or accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
+            fix=f'{stopped[0].advice} To accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
         )
     holdout = 0.0 if test is not None else project.task_holdout
     split = make_split(
@@ -186,10 +191,12 @@ def _schema(raw: pa.Table, project: Project) -> Schema:
         roles[project.data_group] = Role.GROUP
     for name in [*roles, *project.data_kinds]:
         if name not in raw.column_names:
+            near = difflib.get_close_matches(name, raw.column_names, n=1, cutoff=0.5)
             raise UsageError(
-                "the project names a column that the data does not have",
+                "a column is named that the data does not have",
                 got=name,
                 allowed=raw.column_names[:50],
+                fix=f"did you mean '{near[0]}'?" if near else "name one of the columns",
             )
     kinds = {name: Kind(kind) for name, kind in project.data_kinds.items()}
     return infer(raw, target=project.task_target, roles=roles, kinds=kinds)
@@ -203,6 +210,16 @@ def _target(table: Table, project: Project) -> str:
         allowed=table.schema.names[:50],
         fix='say it with `--target COLUMN`, or target = "COLUMN" under [task]',
     )
+
+
+def _refuse_metric(task: Task) -> None:
+    if task.kind not in get(task.metric).tasks:
+        raise UsageError(
+            f"the metric does not fit a task of kind {task.kind}",
+            got=task.metric,
+            allowed=[name for name in METRICS if task.kind in get(name).tasks],
+            fix="name one of these, or leave it out",
+        )
 
 
 def _own_test(raw: pa.Table, schema: Schema, task: Task) -> Table:
@@ -243,7 +260,9 @@ def build(
     train_columns, train_y = take(columns, split.train), y[split.train]
     data = StudyData(train_columns, train_y, table.schema, task, split.folds, project.task_seed)
     listener(Event("step", "searching"))
-    study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
+    with warnings.catch_warnings():  # here, because the trials' threads share the filters
+        warnings.filterwarnings("ignore", message="lbfgs failed to converge")
+        study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
 
     listener(Event("step", "evaluating"))
     kept = prepared.evaluated

@@ -11,7 +11,7 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.data.read import iter_batches
 from mlwright.data.write import Writer
 from mlwright.serving.predictor import Predictor
-from mlwright.tracking.registry import resolve
+from mlwright.tracking.registry import bundle_at, resolve
 from mlwright.tracking.store import find_store
 
 __all__ = ["Predicted", "find_bundle", "load", "predict"]
@@ -33,12 +33,8 @@ class Predicted:
 
 def find_bundle(model: str | Path, *, store: str | Path | None = None) -> Path:
     """Return the directory of a bundle: a path as it is, else the registry's ``name``, ``name@alias``, ``name/version``."""
-    path = Path(model)
-    if (
-        (path / "manifest.json").is_file()
-        or path.is_dir()
-        or (isinstance(model, Path) and path.is_absolute())
-    ):
+    path = bundle_at(model)
+    if path is not None:
         return path
     return resolve(find_store(named=store), str(model)).path
 

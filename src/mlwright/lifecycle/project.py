@@ -159,7 +159,12 @@ class Project:
             if value is None or value == "" or value == defaults.get(name):
                 continue
             if not rule.allows(value):
-                raise ProjectError(f"{key} in the project", got=value, allowed=str(rule))
+                _, _, short = key.rpartition(".")
+                near = (
+                    _nearest(str(value), [str(v) for v in rule.values]) if isinstance(rule, Choice) else None
+                )
+                what = f"unknown {short}" if isinstance(rule, Choice) else f"{short} cannot be this"
+                raise ProjectError(what, got=value, allowed=str(rule), fix=near)
 
     @property
     def budget(self) -> float:
@@ -188,7 +193,9 @@ class Project:
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], folder: Path | None = None) -> Project:
         """Build a project from `to_json`'s tree."""
-        values = {key.replace(".", "_"): tuple(v) if isinstance(v, list) else v for key, v in tree.items()}
+        values: dict[str, Any] = {
+            key.replace(".", "_"): tuple(v) if isinstance(v, list) else v for key, v in tree.items()
+        }
         return cls(**values, folder=folder)
 
 
@@ -239,15 +246,24 @@ def load_project(path: str | Path) -> Project:
     flat.setdefault("name", slug(file.resolve().parent.name))
     for key, value in flat.items():
         if not KEYS[key].allows(value):
-            raise ProjectError(f"{file}: {key}", got=value, allowed=str(KEYS[key]))
+            rule = KEYS[key]
+            near = _nearest(str(value), [str(v) for v in rule.values]) if isinstance(rule, Choice) else None
+            raise ProjectError(f"{file}: {key}", got=value, allowed=str(rule), fix=near)
     return Project.from_json(flat, folder=file.resolve().parent)
 
 
 def _nearest(word: str, words: list[str]) -> str | None:
-    """Say which known word was likely meant, by the whole key or by its last part."""
-    near = difflib.get_close_matches(word, words, n=1) or [
-        known
-        for known in words
-        if difflib.get_close_matches(word.rpartition(".")[2], [known.rpartition(".")[2]], n=1, cutoff=0.75)
-    ]
-    return f"did you mean '{near[0]}'?" if near else None
+    """Say which known words were likely meant: those that end so, else the nearest by the whole or its last part."""
+    last = word.rpartition(".")[2]
+    near = [known for known in words if known.endswith(f"_{word}")] or difflib.get_close_matches(
+        word, words, n=1
+    )
+    near = (
+        near
+        or [
+            known
+            for known in words
+            if difflib.get_close_matches(last, [known.rpartition(".")[2]], n=1, cutoff=0.75)
+        ][:1]
+    )
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else None

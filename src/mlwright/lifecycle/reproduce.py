@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,16 @@ def reproduce(run_id: str, *, store: str | Path | None = None, listener: Listene
         if not place.exists():
             place.parent.mkdir(exist_ok=True)
             temporary.rename(place)
-    before = dict(line.partition("==")[::2] for line in past.lineage["packages"])
-    now = dict(line.partition("==")[::2] for line in lock_hash()[1])
+    before = _versions(past.lineage["packages"])
+    now = _versions(lock_hash()[1])
     changed = [
         f"{n} {before.get(n, '-')} -> {now.get(n, '-')}"
         for n in sorted(before | now)
         if before.get(n) != now.get(n)
     ]
     return Reproduction(past.run_id, place, sha256, past.sha256, sha256 == past.sha256, changed)
+
+
+def _versions(lines: Iterable[str]) -> dict[str, str]:
+    """Return versions by name of lines such as ``numpy==2.0.0``."""
+    return {name: version for name, _, version in (line.partition("==") for line in lines)}

@@ -112,7 +112,7 @@ def retrain(
         return "challenger", verdict
 
     trained = train(
-        chosen, opened, decide, deadline=Deadline(chosen.budget), champion=whom, listener=listener
+        chosen, lambda: opened, decide, deadline=Deadline(chosen.budget), champion=whom, listener=listener
     )
     return result_of(trained, clock.elapsed)
 

@@ -185,15 +185,18 @@ def run(
         task_target=target, task_budget=budget, task_holdout=holdout
     )
     provide(chosen, listener)
-    opened = open_store(named=store, create=True)
     deadline = Deadline(chosen.budget)
-    trained = train(chosen, opened, _alias_first, deadline=deadline, test=test, listener=listener)
+
+    def place() -> Store:
+        return open_store(named=store, create=True)
+
+    trained = train(chosen, place, _alias_first, deadline=deadline, test=test, listener=listener)
     return result_of(trained, clock.elapsed)
 
 
 def train(
     project: Project,
-    store: Store,
+    place: Callable[[], Store],
     decide: Callable[[Trained], tuple[str, Verdict]],
     *,
     deadline: Deadline,
@@ -207,12 +210,13 @@ def train(
 
     Parameters
     ----------
+    place : callable
+        Gives the store; asked once the data have been read and checked, so that a refused run leaves nothing behind.
     decide : callable
         Sets an alias on the registered version, and returns it with the gate's verdict.
     champion : Champion, optional
         Whom a retraining will be compared with: its rows keep their side of the split.
     """
-    opening = Tracker.prepare(store)
     listener(Event("step", "reading"))
     got = read_noted(project.source, query=project.data_query)
     own_test = None if test is None else read_noted(test).table
@@ -226,6 +230,8 @@ def train(
         notes=got.notes,
         listener=listener,
     )
+    store = place()
+    opening = Tracker.prepare(store)
     data = {
         "data": fingerprint(prepared.table),
         "test": None if prepared.test is None else fingerprint(prepared.test),

@@ -100,7 +100,7 @@ def doctor(*, store: str | Path | None = None) -> dict[str, Any]:
     ``problems`` lists what should be mended; it is empty if all is well.
     """
     problems = []
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
@@ -135,15 +135,15 @@ def doctor(*, store: str | Path | None = None) -> dict[str, Any]:
 def gc(*, dry_run: bool, store: str | Path | None = None) -> list[Garbage]:
     """Remove what nothing points to, or only list it.
 
-    Unfinished work of dead processes, journals of finished studies and reproduced bundles after a week, and snapshots
+    Unfinished work of a day ago, journals of finished studies and reproduced bundles after a week, and snapshots
     that no run names. Runs, versions and their bundles are never touched.
     """
     opened = find_store(named=store)
-    week_ago = time.time() - _KEPT_SECONDS
+    day_ago, week_ago = time.time() - 86400.0, time.time() - _KEPT_SECONDS
     found = [
         _garbage(path, "left by a process that ended")
         for path in opened.tmp.glob("*")
-        if path.suffix != ".lock"
+        if path.suffix != ".lock" and path.stat().st_mtime < day_ago
     ]
     found += [
         _garbage(p, "journal of a finished study")

@@ -29,6 +29,7 @@ __all__ = ["CatBoost"]
 _WITHOUT_VALID = 200  # iterations where there is nothing to stop early on
 _MOST = 10_000  # iterations at most where there is
 _LINKS = {TaskKind.BINARY: "sigmoid", TaskKind.MULTICLASS: "softmax", TaskKind.REGRESSION: "identity"}
+_EVERY = 5  # iterations between two looks at the validation rows: CatBoost hands over all earlier losses each time
 _RARE = 1e-15  # share of a class that training never saw
 
 
@@ -104,14 +105,18 @@ class CatBoost(Model):
     ) -> tuple[dict[str, Any], int]:
         import catboost
 
-        patience = Patience(self.params.get("learning_rate", 0.05))
+        patience = Patience(self.params.get("learning_rate", 0.05), 0 if valid is None else len(valid[1]))
 
         class Watch:
+            heard = 0
+
             def after_iteration(self, info: Any) -> bool:
                 over = False
                 if valid is not None:
                     (losses,) = info.metrics["validation"].values()
-                    over = patience.over(info.iteration - 1, losses[-1])
+                    if len(losses) > self.heard:
+                        self.heard = len(losses)
+                        over = patience.over(info.iteration - 1, losses[-1])
                 return not (over or context.stop())
 
         rounds = _MOST if valid is not None else _WITHOUT_VALID
@@ -154,6 +159,7 @@ class CatBoost(Model):
             "iterations": rounds,
             "logging_level": "Silent",
             "loss_function": loss,
+            "metric_period": _EVERY,
             "nan_mode": "Min",
             "random_seed": context.seed,
             "thread_count": context.threads,

@@ -101,7 +101,8 @@ class LightGBM(Model):
         sets = []
         if early and context.valid is not None:
             sets = [lightgbm.Dataset(*context.valid, reference=data, params=options)]
-        patience = Patience(self.params.get("learning_rate", 0.1))
+        n_valid = len(context.valid[1]) if early and context.valid is not None else 0
+        patience = Patience(self.params.get("learning_rate", 0.1), n_valid)
 
         def watch(env: Any) -> None:
             over = bool(env.evaluation_result_list) and patience.over(

@@ -6,7 +6,8 @@ import math
 
 __all__ = ["Patience"]
 
-_PROGRESS = 1e-5  # of the first loss; classes that can be parted perfectly improve by less for ever
+_PROGRESS = 0.05  # of one row's part in the first loss: less is a trifle
+_ENOUGH = 5000  # rows; with more a trifle does not get any smaller
 
 
 class Patience:
@@ -16,6 +17,9 @@ class Patience:
     ----------
     learning_rate : float
         Patience is ``max(20, 3 / learning_rate)`` iterations: a slow learner needs longer to show progress.
+    n_rows : int, default=5,000
+        How many rows the loss is the mean of. Classes that few rows part perfectly would improve by trifles for ever:
+        the fewer the rows, the larger a trifle.
 
     Examples
     --------
@@ -24,17 +28,18 @@ class Patience:
     ([False, False, False], 1)
     """
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, n_rows: int = _ENOUGH) -> None:
         self.rounds = max(20, round(3 / learning_rate))
         self.best = 0
         self._loss = math.inf
         self._progress = (0, math.inf)  # the last iteration that was better by more than a trifle; its loss
+        self._share = _PROGRESS / min(max(n_rows, 1), _ENOUGH)
         self._trifle = 0.0
 
     def over(self, iteration: int, loss: float) -> bool:
         """Note the loss of `iteration`; return whether it is time to give up."""
         if iteration == 0:
-            self._trifle = _PROGRESS * abs(loss)
+            self._trifle = self._share * abs(loss)
         if loss < self._loss:
             self._loss, self.best = loss, iteration
         if loss < self._progress[1] - self._trifle:

@@ -37,6 +37,9 @@ class Journal:
         A random name that the study keeps over interruptions.
     results : list of TrialResult
         What earlier processes finished.
+    ended : bool
+        Whether an earlier process had come to the end of its search: then no trial is added, so that going on gives
+        the very bundle that it was about to give.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -57,7 +60,8 @@ class Journal:
             self._file.close()
             raise StoreError("the journal belongs to another study", got=lines[0]["key"], allowed=key)
         self._file.truncate(whole)
-        self.results: list[TrialResult] = [_result(line) for line in lines[1:]]
+        self.results: list[TrialResult] = [_result(line) for line in lines[1:] if "ended" not in line]
+        self.ended = any("ended" in line for line in lines)
         self.study: str = lines[0]["study"] if lines else uuid.uuid4().hex
         if not lines:
             self._append({"study": self.study, "key": key})
@@ -92,6 +96,12 @@ class Journal:
                 "predicted": np.ascontiguousarray(result.predicted, dtype="<f8").tobytes(),
             }
         )
+
+    def end(self) -> None:
+        """Say that the search is over; what comes after it may be done again, but no trial is added."""
+        if not self.ended:
+            self._append({"ended": True})
+            self.ended = True
 
     @property
     def seconds(self) -> float:

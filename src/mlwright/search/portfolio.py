@@ -48,7 +48,8 @@ _CATBOOST_DEEP = ("catboost", "encoded", {"learning_rate": 0.06, "depth": 8, "l2
 def portfolio(task: Task, y: Floats) -> list[Trial]:
     """Return the trials for a task, in order.
 
-    Positive targets whose logarithm is far less skewed are also fitted in logarithms.
+    Positive targets whose logarithm is far less skewed are also fitted in logarithms. Few rows get no configuration
+    that could not split them, or would only learn them by heart.
     """
     order: list[tuple[str, str, dict[str, Any], str]] = [
         _DUMMY,
@@ -61,13 +62,22 @@ def portfolio(task: Task, y: Floats) -> list[Trial]:
         _LIGHTGBM_ENCODED,
         _CATBOOST_DEEP,
     ]
+    order = [each for each in order if len(y) >= _least_rows(each)]
     if task.kind is TaskKind.REGRESSION and _gains_by_log(y):
         twins = [
             (model, view, params, "log")
             for model, view, params, _ in (_CATBOOST, _LIGHTGBM, _LIGHTGBM_SMALL, _LINEAR)
         ]
-        order[4:4] = twins
+        after = order.index(_CATBOOST) + 1
+        order[after:after] = [twin for twin in twins if len(y) >= _least_rows(twin)]
     return [Trial(number, *configuration) for number, configuration in enumerate(order)]
+
+
+def _least_rows(configuration: tuple[str, str, dict[str, Any], str]) -> int:
+    model, _, params, _ = configuration
+    if model == "lightgbm":
+        return 5 * int(params.get("min_data_in_leaf", 20))  # a fold's training rows part into four leaves
+    return 3 * 2 ** int(params["depth"]) if params.get("depth", 0) > 6 else 0
 
 
 def _gains_by_log(y: Floats) -> bool:

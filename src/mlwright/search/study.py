@@ -129,7 +129,8 @@ def run_study(
     for trial in trials:
         result = done.get(trial.number)
         if result is None:
-            if recorded is None and not _worth_starting(trial, results, search_time):
+            over = journal is not None and journal.ended
+            if recorded is None and (over or not _worth_starting(trial, results, search_time)):
                 continue
             iterations = None if recorded is None else recorded[trial.number].n_iterations
             share = Deadline(np.inf) if recorded is not None else search_time.share(_TRIAL_SHARE)
@@ -146,6 +147,7 @@ def run_study(
                     "number": trial.number,
                     "of": len(trials),
                     "model": trial.model,
+                    "metric": data.task.metric,
                     "score": result.score,
                     "best": best.score,
                     "seconds": result.seconds,
@@ -153,6 +155,8 @@ def run_study(
                 },
             )
         )
+    if journal is not None:
+        journal.end()
     return _finish(data, fitter, results)
 
 

@@ -32,6 +32,7 @@ from mlwright.tracking.store import Store
 
 __all__ = [
     "artifact_path",
+    "bundle_at",
     "bundle_path",
     "find_run_id",
     "load_plan",
@@ -45,6 +46,23 @@ __all__ = [
 def open_source(store: Store) -> Source:
     """Return the way to read `store`: its SQLite file, or MLflow's client for any other tracking URI."""
     return SqliteSource(store.database) if store.is_local else ClientSource(store)
+
+
+def bundle_at(model: str | Path) -> Path | None:
+    """Return the bundle's directory that `model` is the path of; None if it is a name for the registry.
+
+    A word is a name, even where a folder is called so, unless that folder is a bundle. What begins like a path
+    (``./``, ``../``, ``/``, ``~``) is one, whether anything is there or not.
+
+    Examples
+    --------
+    >>> bundle_at("churn@champion") is None
+    True
+    """
+    path = Path(model).expanduser()
+    if isinstance(model, Path) or str(model).startswith(("./", "../", "~")) or path.is_absolute():
+        return path
+    return path if (path / "manifest.json").is_file() or (path.is_dir() and "/" in str(model)) else None
 
 
 def resolve(store: Store, selector: str) -> ResolvedVersion:

@@ -31,6 +31,6 @@ class Banned(Check):
                 ignored.append(Finding(self.kind, Severity.INFO, (name,), what, advice))
             else:
                 what = f"The project bans '{name}', which is in the table with the role {role}."
-                advice = f"Drop '{name}' at the source or give it the role 'ignored'."
+                advice = f"Drop '{name}' at the source, or leave it out: `--ignore {name}`."
                 used.append(Finding(self.kind, Severity.STOP, (name,), what, advice))
         return used + ignored
