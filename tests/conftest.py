@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# Fixtures are loaded and hold no doctests; collected as modules, files of one name would stand in each other's way.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def words_in_code(name: str) -> set[str]:
         pytest.param(["ruff", "check", "--no-cache"], id="lint"),
         pytest.param(["ruff", "format", "--check", "--no-cache"], id="format"),
         pytest.param(["pyrefly", "check"], id="types"),
+        pytest.param(["deptry", "src", "--no-ansi"], id="dependencies"),
     ],
 )
 def test_tool_is_content(command):
@@ -281,6 +283,25 @@ def test_every_direct_dependency_is_pinned_by_hash():
             version = pinned.get(canonicalize_name(needed.name))
             assert version is not None, f"{needed.name} is not pinned: make constraints"
             assert needed.specifier.contains(version), f"{needed} is pinned at {version}: make constraints"
+
+
+def test_what_tests_import_is_pinned():
+    pinned = {
+        canonicalize_name(n) for n in re.findall(r"^([\w.-]+)==", document("constraints.txt"), re.MULTILINE)
+    }
+    homes = packages_distributions()
+    wanted = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                wanted.add((node.module or "").partition(".")[0])
+    beside = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    foreign = wanted - sys.stdlib_module_names - beside - {"mlwright"}
+    assert "numpy" in foreign
+    missing = {n for n in foreign if not {canonicalize_name(d) for d in homes.get(n, [n])} & pinned}
+    assert missing == set()
 
 
 def test_every_public_name_is_documented():

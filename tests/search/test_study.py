@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_info
 
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import StoreError
@@ -18,6 +20,7 @@ from mlwright.data.values import Coded
 from mlwright.execution import Local
 from mlwright.search import Journal, StudyData, Trial, TrialResult, run_study
 from mlwright.search.portfolio import BASELINES, portfolio
+from mlwright.search.study import _Fitter
 
 
 def study_data(kind=TaskKind.BINARY, n=400, seed=0, n_folds=3):
@@ -192,3 +195,72 @@ def test_every_portfolio_starts_with_the_baselines_and_numbers_its_trials():
         trials = portfolio(data.task, data.y)
         assert [trial.number for trial in trials] == list(range(len(trials)))
         assert tuple(trial.model for trial in trials[:2]) == BASELINES
+
+
+def test_blas_has_one_thread_through_the_whole_study():
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    class Watching(Local):
+        seen: ClassVar[list] = []
+
+        def map(self, function, items):
+            def watched(item):
+                result = function(item)
+                self.seen.append(max(threads()))
+                return result
+
+            return super().map(watched, items)
+
+    before = threads()
+    run_study(study_data(n=200), Deadline(0.5), executor=Watching(2))
+    assert set(Watching.seen) == {1}
+    assert threads() == before
+
+
+def test_a_refit_takes_no_more_iterations_than_its_folds_and_is_made_once():
+    data = study_data(TaskKind.MULTICLASS, n=300)
+    study = run_study(data, Deadline(0.0), executor=Local(1))
+    trial = study.results[1]
+    (member,) = study.ensemble.members
+    assert member.model.kind == trial.trial.model == "linear"
+    assert 0 < member.model.n_iterations_ <= np.ceil(1.05 * max(trial.n_iterations))
+    assert study.baselines["linear"].members[0].model is member.model
+
+
+def test_time_for_the_refit_is_kept_as_the_folds_say():
+    data = study_data(n=400, n_folds=4)
+    fitter = _Fitter(data, Local(2))
+    results = [
+        TrialResult(Trial(i, model, "native"), 0.5, (0.5,), (1,), seconds, np.zeros((400, 1)))
+        for i, (model, seconds) in enumerate([("dummy", 1.0), ("linear", 2.0), ("lightgbm", 10.0)])
+    ]
+    # Two folds at a time of 300 rows: a second of all folds is 1/2 * 4/3 * 1.05 = 0.7 s of one thread on 400 rows.
+    # The boosting takes 7 s, the baselines beside it 0.7 + 1.4 s; each further second costs 0.35 s of refit.
+    assert fitter.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1) / 1.35)
+    assert fitter.time_for_trials(5.0, results) < 0
+
+
+def test_a_score_without_meaning_survives_the_journal(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl", "key")
+    journal.add(
+        TrialResult(Trial(0, "dummy", "native"), np.nan, (np.nan, 0.5), (1, 1), 0.1, np.zeros((4, 1)))
+    )
+    journal.close()
+    journal = Journal(tmp_path / "j.jsonl", "key")
+    (result,) = journal.results
+    journal.close()
+    np.testing.assert_equal((result.score, *result.fold_scores), (np.nan, np.nan, 0.5))
+
+
+def test_a_class_that_no_fold_could_fit_still_gives_a_study():
+    data = study_data(TaskKind.MULTICLASS, n=240)
+    y = np.where(data.y == 2, 0.0, data.y)
+    y[:2] = 2.0
+    folds = [(np.arange(2, 240), np.arange(2)), (np.arange(120), np.arange(120, 240))]
+    rare = StudyData(data.columns, y, data.schema, data.task, folds)
+    study = run_study(rare, Deadline(6.0), executor=Local(2))
+    assert len({result.trial.model for result in study.results}) == 4
+    assert all(np.isfinite(result.score) for result in study.results)
+    assert np.isfinite(study.predicted[120:]).all()
+    np.testing.assert_allclose(study.predicted[120:].sum(axis=1), 1.0)

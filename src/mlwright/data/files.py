@@ -163,7 +163,9 @@ def _connection(stack: ExitStack) -> duckdb.DuckDBPyConnection:
     )
     stack.callback(connection.close)
     connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET enable_external_file_cache = false")  # a file is read once: do not keep it in memory
+    connection.execute(
+        "SET enable_external_file_cache = false"
+    )  # a file is read once: do not keep it in memory
     return connection
 
 

@@ -61,7 +61,12 @@ _POSITIVE = frozenset(
 
 
 def infer_task(
-    table: Table, target: str, *, kind: TaskKind | str | None = None, metric: str | None = None
+    table: Table,
+    target: str,
+    *,
+    kind: TaskKind | str | None = None,
+    metric: str | None = None,
+    copies: bool = False,
 ) -> Task:
     """Return what is predicted: the kind of task, its classes and its metric.
 
@@ -79,6 +84,8 @@ def infer_task(
         What the user says the task is.
     metric : str, optional
         What the user says counts; by default ROC AUC, log loss or the root of the mean squared error.
+    copies : bool, default=False
+        Whether a feature may be a copy of the target.
 
     Raises
     ------
@@ -125,6 +132,8 @@ def infer_task(
         chosen = _fitting(column, labels, wanted)
     task = Task(chosen, target, metric or _METRIC[chosen], labels)
     _refuse_no_features(table, task)
+    if not copies:
+        _refuse_copies(table, task)
     return task
 
 
@@ -341,8 +350,11 @@ def _refuse_no_features(table: Table, task: Task) -> None:
             got=others[:10],
             fix="give more columns, or say what one of these is by kinds = { COLUMN = KIND } under [data]",
         )
-    for column in features:
-        if _is_copy(table, table.schema[task.target], column, task):
+
+
+def _refuse_copies(table: Table, task: Task) -> None:
+    for column in table.schema.features:
+        if column.name != task.target and _is_copy(table, table.schema[task.target], column, task):
             raise DataError(
                 f"the column '{column.name}' is a copy of the target '{task.target}'",
                 fix=f'leave it out: `--ignore {column.name}`, or ignore = ["{column.name}"] under [data]',

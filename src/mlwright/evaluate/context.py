@@ -41,6 +41,8 @@ class ReportContext:
         ``reproduce`` may hold the command that makes the model again.
     notes : tuple of str
         Sentences for people.
+    missing : dict of str to float
+        The share of rows without a value, by column; columns that are not named have all values.
     next_steps : tuple of (str, str), optional
         Commands and what each does; by default ``serve`` and ``predict``.
     """
@@ -55,6 +57,7 @@ class ReportContext:
     evaluation: Evaluation
     lineage: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing: dict[str, float] = field(default_factory=dict)
     next_steps: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -38,7 +38,6 @@ from mlwright.metrics.intervals import Interval, interval, paired_interval
 __all__ = ["BASES", "Baseline", "Evaluation", "Importance", "evaluate", "permutation_importance"]
 
 BASES = ("test", "cross-validation")
-_MOST_DRAWS = 1000
 _FEWEST_DRAWS = 200
 _CELLS = (
     20_000_000  # predictions times draws: beyond that, draws give way, as intervals of many rows are narrow
@@ -176,6 +175,7 @@ def evaluate(
     blocks: np.ndarray | None = None,
     seed: int,
     basis: str = "test",
+    n_draws: int = 1000,
 ) -> Evaluation:
     """Measure predictions against the truth, beside the baselines' on the same rows.
 
@@ -195,6 +195,8 @@ def evaluate(
         For every draw.
     basis : {"test", "cross-validation"}, default="test"
         Where the predictions come from.
+    n_draws : int, default=1000
+        Draws of an interval at most; many rows get fewer, down to 200.
 
     Raises
     ------
@@ -209,7 +211,7 @@ def evaluate(
     predicted = _checked("the model", predicted, y, task)
     simple = {name: _checked(name, values, y, task) for name, values in baselines.items()}
     clusters = groups if groups is not None else blocks
-    draws = min(_MOST_DRAWS, max(_FEWEST_DRAWS, _CELLS // predicted.size))
+    draws = min(n_draws, max(_FEWEST_DRAWS, _CELLS // predicted.size))
     drawn: dict[str, Any] = {"level": LEVEL, "groups": groups, "blocks": blocks, "n_draws": draws}
     metric = get(task.metric)
     names = [task.metric, *(name for name in for_task(task.kind) if name != task.metric)]

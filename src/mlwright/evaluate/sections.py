@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlwright.data.findings import Severity
+from mlwright.data.schema import Column
 from mlwright.evaluate import plots, results
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
@@ -18,6 +19,13 @@ __all__ = ["SECTIONS"]
 _MOST_COLUMNS = 400
 _MOST_TRIALS = 150
 _MARKS = {Severity.STOP: "Stop", Severity.WARN: "Look", Severity.INFO: "Note"}
+
+
+def _missing(context: ReportContext, column: Column) -> str:
+    share = context.missing.get(column.name)
+    if share is None:
+        return "never" if column.required else "may be"
+    return f"{100 * share:.3g} %" if share else "never"
 
 
 def _n(value: float) -> Cell:
@@ -35,7 +43,7 @@ def _data(context: ReportContext) -> str:
                     if column.role != "feature"
                     else "feature"
                 ),
-                Cell("never" if column.required else "may be"),
+                Cell(_missing(context, column)),
                 Cell(escape(column.why)),
             )
 

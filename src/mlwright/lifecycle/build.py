@@ -24,7 +24,7 @@ from mlwright.data.schema import Kind, Role, Schema, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
 from mlwright.data.target import infer_task, target_values
-from mlwright.data.values import Columns, take
+from mlwright.data.values import Coded, Columns, take
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation, evaluate
 from mlwright.evaluate.importance import permutation_importance
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Built", "Prepared", "build", "prepare", "resampled_units"]
 
 _N_GOLDEN = 20
+_MOST_PROVEN = 500  # training rows that go through the three paths where no row was kept back
 _N_BLOCKS = 20  # of time, for intervals that respect the order
 
 
@@ -143,7 +144,7 @@ def prepare(
         if table.schema[target].role is Role.TARGET
         else table.schema.with_role(target, Role.TARGET),
     )
-    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric)
+    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric, copies=not refuse)
     _refuse_metric(task)
     y = target_values(table, task)
     known = ~np.isnan(y)
@@ -248,11 +249,13 @@ def build(
     lineage: Mapping[str, Any],
     journal: Journal | None = None,
     replay: Sequence[TrialResult] | None = None,
+    rough: bool = False,
     listener: Listener = silent,
 ) -> Built:
     """Search, evaluate and package; with `replay`, from recorded trials and without a clock.
 
-    Equal inputs and equal recorded trials give equal contents, byte by byte.
+    Equal inputs and equal recorded trials give equal contents, byte by byte. With `rough`, intervals and importances
+    come from a fifth of the draws: for callers to whom the report is a by-product.
     """
     table, task, split = prepared.table, prepared.task, prepared.split
     columns = table.columns()
@@ -270,7 +273,7 @@ def build(
     truth = train_y if kept is None else target_values(kept, task)
     predict = _predictor(study)
     predicted = predict(rows_columns)
-    evaluation = _evaluate(prepared, study, truth, predicted, rows_columns, project)
+    evaluation = _evaluate(prepared, study, truth, predicted, rows_columns, project, rough=rough)
 
     listener(Event("step", "packaging"))
     trials = [result.to_json() for result in study.results]
@@ -282,9 +285,13 @@ def build(
         models=study.ensemble.states(),
         ensemble=study.ensemble.places(),
         lineage={**lineage, "seed": project.task_seed, "split": split.to_json(), "trials": trials},
-        reference=reference(train_columns, predict(train_columns), task),
+        reference=reference(train_columns, predicted if kept is None else predict(train_columns), task),
     )
-    proof_rows = table.take(split.train) if kept is None else kept
+    proof_rows = kept
+    if proof_rows is None:  # no row was kept back: some of the training rows stand in
+        some = np.linspace(0, len(train_y) - 1, min(len(train_y), _MOST_PROVEN)).astype(np.int64)
+        proof_rows = table.take(split.train[some])
+        predicted, rows_columns = predicted[some], take(train_columns, some)
     json_rows = records(proof_rows.arrow, table.schema)
     predictor = Predictor.from_contents(contents)
     golden = _golden(predictor, json_rows)
@@ -300,6 +307,7 @@ def build(
         evaluation=evaluation,
         lineage=dict(lineage) | {"seed": project.task_seed},
         notes=prepared.notes,
+        missing=_missing_shares(columns),
     )
     contents = replace(
         contents,
@@ -307,6 +315,14 @@ def build(
         documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
     )
     return Built(contents, study, evaluation, (predicted, rows_columns, json_rows))
+
+
+def _missing_shares(columns: Columns) -> dict[str, float]:
+    """Return the share of rows without a value, by column."""
+    return {
+        name: float(np.mean(values.codes < 0 if isinstance(values, Coded) else np.isnan(values)))
+        for name, values in columns.items()
+    }
 
 
 def _golden(predictor: Predictor, rows: list[Record]) -> list[Json]:
@@ -336,6 +352,8 @@ def _evaluate(
     predicted: Floats,
     columns: Columns,
     project: Project,
+    *,
+    rough: bool,
 ) -> Evaluation:
     kept, split = prepared.evaluated, prepared.split
     if kept is None:
@@ -354,11 +372,21 @@ def _evaluate(
         shown = np.arange(len(truth))
     seed = project.task_seed
     measured = evaluate(
-        prepared.task, truth[shown], scored, baselines, basis=basis, seed=seed, **resampled_units(rows, split)
+        prepared.task,
+        truth[shown],
+        scored,
+        baselines,
+        basis=basis,
+        seed=seed,
+        n_draws=200 if rough else 1000,
+        **resampled_units(rows, split),
     )
     metric = get(prepared.task.metric)
+    repeats, most = (2, 1000) if rough else (5, 2000)
     return measured.with_importance(
-        permutation_importance(_predictor(study), columns, truth, metric, seed=seed)
+        permutation_importance(
+            _predictor(study), columns, truth, metric, n_repeats=repeats, seed=seed, max_rows=most
+        )
     )
 
 

@@ -53,11 +53,7 @@ def against_champion(difference: Interval, *, margin: float, metric: str, n_rows
     n_rows : int
         How many rows were compared.
     """
-    title = get(metric).title
-    measured = (
-        f"{title} {_signed(difference.estimate)} against the champion on the same {n_rows:,} untouched rows "
-        f"(95 % interval {_signed(difference.low)} to {_signed(difference.high)}, more is better)"
-    )
+    measured = f"{_told(difference, metric)} than the champion on the same {n_rows:,} untouched rows ({_range(difference)})"
     if difference.low > 0:
         return Verdict(True, f"better: {measured}", difference)
     if margin > 0 and difference.low > -margin:
@@ -75,10 +71,7 @@ def against_baseline(difference: Interval | None, *, metric: str, required: bool
     """Let a first model through that beats the dummy baseline beyond chance."""
     if difference is None:
         return Verdict(True, "no rows were kept to compare with the baseline")
-    measured = (
-        f"{get(metric).title} {_signed(difference.estimate)} against always answering the same "
-        f"(95 % interval {_signed(difference.low)} to {_signed(difference.high)}, more is better)"
-    )
+    measured = f"{_told(difference, metric)} than always the same answer ({_range(difference)})"
     if difference.low > 0:
         return Verdict(True, f"beats the baseline: {measured}", difference)
     if not required:
@@ -88,5 +81,14 @@ def against_baseline(difference: Interval | None, *, metric: str, required: bool
     return Verdict(False, f"not shown to beat the baseline: {measured}", difference)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4g}"
+def _told(difference: Interval, metric: str) -> str:
+    word = "better" if difference.estimate >= 0 else "worse"
+    return f"{get(metric).title} {_number(abs(difference.estimate))} {word}"
+
+
+def _range(difference: Interval) -> str:
+    return f"95 % interval {_number(difference.low)} to {_number(difference.high)}, above 0 is better"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["records"]
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
 def records(table: pa.Table, schema: Schema) -> list[Record]:
@@ -32,7 +35,11 @@ def records(table: pa.Table, schema: Schema) -> list[Record]:
 
 def _plain(value: Any, column: Column) -> Any:
     if isinstance(value, str):
-        return _number(value, column) if column.kind is Kind.NUMERIC and not column.format else value
+        if column.kind is Kind.NUMERIC and not column.format:
+            return _number(value, column)
+        if column.kind is not Kind.NUMERIC and column.dtype == "int" and _INTEGER.fullmatch(value):
+            return int(value)
+        return value
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from mlwright.data.values import Columns, take
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
 from mlwright.features.recipes import build
+from mlwright.metrics.base import Metric
 from mlwright.models.base import FitContext, Model
 from mlwright.models.ensemble import Ensemble, Member, greedy_weights
 from mlwright.search.portfolio import BASELINES, portfolio
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyData", "StudyResult", "run_study"]
 
-_REFIT_RESERVE = 0.2  # of the budget, kept for the refit
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
+_BASELINE_SECONDS = 0.2  # that a fold of a baseline may take even if the time is over
 _LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latency
 _MOST_MEMBERS = 5
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
@@ -119,26 +121,42 @@ def run_study(
     listener : callable
         Hears of each trial.
     """
-    fitter = _Fitter(data, executor or Local())
+    from threadpoolctl import threadpool_limits
+
+    # One thread for all of the study: BLAS sums in another order with more, and the setting is the process's own, so
+    # that fits side by side cannot each have theirs.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _run(data, deadline, journal, replay, executor or Local(), listener)
+
+
+def _run(
+    data: StudyData,
+    deadline: Deadline,
+    journal: Journal | None,
+    replay: Sequence[TrialResult] | None,
+    executor: Executor,
+    listener: Listener,
+) -> StudyResult:
+    fitter = _Fitter(data, executor)
     done = {result.trial.number: result for result in (journal.results if journal else [])}
     recorded = None if replay is None else {result.trial.number: result for result in replay}
     trials = [result.trial for result in replay] if replay is not None else portfolio(data.task, data.y)
     metric = metrics.get(data.task.metric)
-    search_time = Deadline(deadline.left * (1 - _REFIT_RESERVE)) if recorded is None else Deadline(np.inf)
     results: list[TrialResult] = []
     for trial in trials:
         result = done.get(trial.number)
         if result is None:
             over = journal is not None and journal.ended
-            if recorded is None and (over or not _worth_starting(trial, results, search_time)):
+            left = fitter.time_for_trials(deadline.left, results)
+            if recorded is None and (over or not _worth_starting(trial, results, left)):
                 continue
             iterations = None if recorded is None else recorded[trial.number].n_iterations
-            share = Deadline(np.inf) if recorded is not None else search_time.share(_TRIAL_SHARE)
-            result = fitter.trial(trial, share, iterations)
+            share = np.inf if recorded is not None else max(0.0, _TRIAL_SHARE * left)
+            result = fitter.trial(trial, Deadline(share), iterations)
             if journal is not None:
                 journal.add(result)
         results.append(result)
-        best = max(results, key=lambda r: r.score if metric.greater_is_better else -r.score)
+        best = max(results, key=lambda r: _gain(r, metric))
         listener(
             Event(
                 "trial",
@@ -160,12 +178,17 @@ def run_study(
     return _finish(data, fitter, results)
 
 
-def _worth_starting(trial: Trial, results: list[TrialResult], time_left: Deadline) -> bool:
+def _gain(result: TrialResult, metric: Metric) -> float:
+    gain = result.score if metric.greater_is_better else -result.score
+    return -math.inf if math.isnan(gain) else gain
+
+
+def _worth_starting(trial: Trial, results: list[TrialResult], seconds: float) -> bool:
     """Baselines always run; the rest only while a fit of the same learner would likely end in time."""
     if trial.model in BASELINES and not any(result.trial.model == trial.model for result in results):
         return True
     same = [result.seconds for result in results if result.trial.model == trial.model]
-    return time_left.left > max(0.2, 0.3 * max(same, default=0.0))
+    return seconds > max(0.2, 0.3 * max(same, default=0.0))
 
 
 def _finish(data: StudyData, fitter: _Fitter, results: list[TrialResult]) -> StudyResult:
@@ -213,6 +236,27 @@ class _Fitter:
         self._cached_bytes = 0
         self._lock = threading.Lock()
         self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
+        self._refitted: dict[int, Model] = {}
+
+    def time_for_trials(self, left: float, results: list[TrialResult]) -> float:
+        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
+        costs = sorted((self._refit_seconds(r) for r in results if r.trial.model != "dummy"), reverse=True)
+        members, workers = costs[:_MOST_MEMBERS], self.executor.workers
+        refit = max(sum(members) / workers, max(members, default=0.0))
+        linear = sum(self._refit_seconds(r) for r in results[: len(BASELINES)])
+        a_second_more = self._refit_share() / workers
+        return (left - refit - linear) / (1 + a_second_more)
+
+    def _refit_share(self) -> float:
+        """Return the seconds that one thread needs for all rows, for each second that the folds took."""
+        folds = self.data.folds
+        waves = -(-len(folds) // self.executor.workers)
+        alone = self.executor.workers if len(folds) == 1 else 1  # a single fold had all the threads
+        n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
+        return _REFIT_FACTOR * alone / max(1, waves) * len(self.data.y) / max(1.0, n_fitted)
+
+    def _refit_seconds(self, result: TrialResult) -> float:
+        return self._refit_share() * result.seconds
 
     def trial(self, trial: Trial, deadline: Deadline, iterations: tuple[int, ...] | None) -> TrialResult:
         """Fit a trial on every fold."""
@@ -223,7 +267,8 @@ class _Fitter:
 
         def fit(index: int) -> tuple[int, Floats, Model]:
             wave = index // self.executor.workers
-            stop_at = Deadline(deadline.left / (waves - wave) if np.isfinite(deadline.seconds) else np.inf)
+            share = deadline.left / (waves - wave) if np.isfinite(deadline.seconds) else np.inf
+            stop_at = Deadline(max(share, _BASELINE_SECONDS) if trial.model in BASELINES else share)
             plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
             fit_rows, valid_rows = folds[index]
             target = _linked(data.y, trial.link)
@@ -289,21 +334,27 @@ class _Fitter:
             trial = result.trial
             plan, matrix = self._full[trial.view]
             kind = kinds.load(kinds.MODELS, trial.model, family="model")
-            wanted = (
-                max(1, round(_REFIT_FACTOR * float(np.mean(result.n_iterations)))) if kind.grows else None
-            )
-            context = FitContext(
-                task=data.task,
-                categorical=plan.categorical,
-                n_iterations=wanted,
-                threads=1 if len(chosen) > 1 else self.executor.workers,
-                seed=seeds.derive(data.seed, "refit", trial.number),
-            )
-            model = kind(**trial.params).fit(matrix, _linked(data.y, trial.link), context)
+            model = self._refitted.get(trial.number)
+            if model is None:
+                context = FitContext(
+                    task=data.task,
+                    categorical=plan.categorical,
+                    n_iterations=_wanted(kind, result.n_iterations),
+                    threads=1 if len(chosen) > 1 else self.executor.workers,
+                    seed=seeds.derive(data.seed, "refit", trial.number),
+                )
+                model = kind(**trial.params).fit(matrix, _linked(data.y, trial.link), context)
+                self._refitted[trial.number] = model
             return Member(trial.view, model, weight, trial.link)
 
         members = self.executor.map(fit, chosen)
         return Ensemble(members), {member.view: self._full[member.view][0] for member in members}
+
+
+def _wanted(kind: type[Model], iterations: Sequence[int]) -> int:
+    """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
+    typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
+    return max(1, round(_REFIT_FACTOR * typical))
 
 
 def _linked(y: Floats, link: str) -> Floats:

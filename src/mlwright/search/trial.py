@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,9 +91,14 @@ class TrialResult:
         """Build a result from `to_json`'s tree."""
         return cls(
             trial=Trial(**{key: tree[key] for key in ("number", "model", "view", "params", "link")}),
-            score=tree["score"],
-            fold_scores=tuple(tree["fold_scores"]),
+            score=_number(tree["score"]),
+            fold_scores=tuple(_number(score) for score in tree["fold_scores"]),
             n_iterations=tuple(tree["n_iterations"]),
             seconds=seconds,
             predicted=np.empty((0, 0)) if predicted is None else predicted,
         )
+
+
+def _number(score: float | None) -> float:
+    """Return a score; JSON has null for one that has no meaning, as the AUC of a fold with rows of one class."""
+    return math.nan if score is None else float(score)
