@@ -6,31 +6,31 @@ check would stop, `findings_` tells.
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    check_is_fitted,
-    check_random_state,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mlwright import bundle
-from mlwright.core.clock import Deadline
-from mlwright.core.errors import MlwrightError
+from mlwright.core.clock import Deadline, parse_duration
+from mlwright.core.errors import DataError, UsageError
+from mlwright.data.frames import unique_names
 from mlwright.data.read import read
 from mlwright.data.schema import Kind
+from mlwright.data.target import target_values
 from mlwright.data.values import columns
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.project import Project
 from mlwright.serving.predictor import Predictor
@@ -38,13 +38,13 @@ from mlwright.serving.predictor import Predictor
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlwright.core.types import Floats
+    from mlwright.core.types import Floats, Ints
 
 __all__ = ["AutoClassifier", "AutoRegressor"]
 
 _TARGET = "target"
 _RESERVE = 0.12  # of the budget, for evaluation and packaging
-_MOST_PROVEN = 500  # rows whose three paths are held against each other
+_CELLS = (str, bytes, bool, int, float, np.generic, dt.date, dt.time, type(None))
 
 
 class _Auto(BaseEstimator):
@@ -52,7 +52,7 @@ class _Auto(BaseEstimator):
 
     def __init__(
         self,
-        budget_s: float = 60,
+        budget_s: float | str = 60,
         metric: str | None = None,
         random_state: Any = None,
         folder: str | Path | None = None,
@@ -62,105 +62,131 @@ class _Auto(BaseEstimator):
         self.random_state = random_state
         self.folder = folder
 
-    def _fit(self, X: Any, y: Any, kind: str) -> Self:
-        deadline = Deadline(float(self.budget_s))
-        raw, numeric = self._table(X, reset=True)
-        target = _free_name(_TARGET, raw.column_names)
-        raw = raw.append_column(target, _arrow(y))
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = int(check_random_state(seed).randint(2**31 - 1))
+    def _start(self, X: Any, y: Any) -> tuple[Deadline, pa.Table]:
+        """Start the clock and read the features."""
+        with _as_value_error():
+            deadline = Deadline(parse_duration(self.budget_s, name="budget_s"))
+            if y is None:
+                raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            table = self._features(X, reset=True)
+        check_consistent_length(X, y)
+        return deadline, table
+
+    def _prepared(self, features: pa.Table, target: pa.Array, kind: str) -> tuple[Prepared, Project]:
+        name = _TARGET
+        while name in features.column_names:
+            name += "_"
+        numbers = features.column_names if self._numbers else []
         project = Project(
             name="model",
-            task_target=target,
+            task_target=name,
             task_kind=kind,
             task_metric=self.metric,
             task_holdout=0.0,
-            task_seed=int(seed),
-            data_kinds=dict.fromkeys(raw.column_names[:-1], str(Kind.NUMERIC)) if numeric else {},
+            task_seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            data_kinds=dict.fromkeys(numbers, str(Kind.NUMERIC)),
         )
-        try:
-            prepared = prepare(raw, project, refuse=False)
-            search = Deadline(max(0.0, deadline.left - _RESERVE * deadline.seconds))
-            built = build(prepared, project, search, lineage={})
-            self.bundle_ = self._keep(built.contents)
-            self.predictor_ = Predictor.load(self.bundle_)
-        except MlwrightError as error:
-            raise ValueError(str(error)) from error
-        predicted, _, rows = built.proof
-        some = slice(0, _MOST_PROVEN)
-        few = prepared.table.take(prepared.split.train[some]).columns()
-        prove_equal(self.predictor_, built.study.plans, predicted[some], few, rows[some])
+        return prepare(features.append_column(name, target), project, refuse=False), project
+
+    def _fit(self, prepared: Prepared, project: Project, deadline: Deadline) -> Self:
+        search = Deadline(max(0.0, deadline.left - _RESERVE * deadline.seconds))
+        with _as_value_error():
+            built = build(prepared, project, search, lineage={}, rough=True)
+        self.bundle_ = self._write(built.contents)
+        self.predictor_ = Predictor.load(self.bundle_)
+        prove_equal(self.predictor_, built.study.plans, *built.proof)
         self.findings_ = [finding.to_json() for finding in prepared.findings]
         self.n_trials_ = len(built.study.results)
         return self
 
-    def _table(self, X: Any, *, reset: bool) -> tuple[pa.Table, bool]:
-        """Return the features as an Arrow table, and whether all are plain numbers."""
-        import pyarrow as pa
+    def _features(self, X: Any, *, reset: bool) -> pa.Table:
+        """Return X as an Arrow table, after scikit-learn's own checks of shape and names.
 
+        A frame is read as mlwright reads any frame, column by column. Arrays and lists of numbers, and frames of
+        nothing but floats, are numbers throughout; arrays and lists that hold text are read as a frame would be.
+        """
         frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
-        if frame and not _all_numbers(X):
-            _check_feature_names(self, X, reset=reset)
-            _check_n_features(self, X, reset=reset)
-            return read(X), False
-        values = validate_data(
+        if frame and getattr(X, "ndim", 2) == 2 and not _all_floats(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            _refuse_empty(X.shape, 2 if reset else 1)
+            if reset:
+                self._numbers = False
+            return read(X)
+        if reset or self._numbers:
+            try:
+                values = self._validated(X, np.float64, reset=reset)
+            except ValueError:
+                if not (reset and _holds_text(X)):
+                    raise
+                values = self._validated(np.asarray(X, dtype=object), object, reset=reset)
+        else:
+            values = self._validated(np.asarray(X, dtype=object), object, reset=reset)
+        if reset:
+            self._numbers = values.dtype != object
+            given = getattr(self, "feature_names_in_", None)
+            self._names = [f"x{i}" for i in range(values.shape[1])] if given is None else list(given)
+        return _table(values, self._array_names())
+
+    def _array_names(self) -> list[str]:
+        """Return the columns' names for an array, also where `fit` has seen a frame."""
+        found = getattr(self, "_names", None)
+        if found is None:
+            found = getattr(self, "feature_names_in_", [str(i) for i in range(self.n_features_in_)])
+        return unique_names([str(name) for name in found])[0]
+
+    def _validated(self, X: Any, dtype: type, *, reset: bool) -> np.ndarray:
+        return validate_data(
             self,
             X,
             reset=reset,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
+            dtype=dtype,
+            ensure_all_finite="allow-nan" if dtype is np.float64 else False,
             ensure_min_samples=2 if reset else 1,
         )
-        names = list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(values.shape[1])]))
-        arrays = [pa.array(values[:, i], from_pandas=True) for i in range(values.shape[1])]
-        return pa.table(dict(zip(names, arrays, strict=True))), True
 
-    def _keep(self, contents: bundle.Contents) -> str:
+    def _write(self, contents: bundle.Contents) -> str:
         """Write the bundle into the folder that was named, or one that goes away with the estimator."""
-        if self.folder is not None:
-            path = Path(self.folder) / "bundle"
-            if path.exists():
-                shutil.rmtree(path)
-            bundle.write(contents, path)
-            return str(path)
-        folder = self._own_folder()
-        bundle.write(contents, folder / "bundle")
-        return str(folder / "bundle")
+        path = (self._own_folder() if self.folder is None else Path(self.folder)) / "bundle"
+        if path.exists():
+            if not (path / "manifest.json").is_file():
+                raise ValueError(f"folder: {path} is there and is no bundle. Next: name another folder")
+            shutil.rmtree(path)
+        bundle.write(contents, path)
+        return str(path)
 
     def _own_folder(self) -> Path:
         folder = tempfile.mkdtemp(prefix="mlwright-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, _remove, folder, os.getpid())
         return Path(folder)
 
     def _raw(self, X: Any) -> Floats:
+        """Return the ensemble's numbers, shape (n_samples, n_outputs)."""
         check_is_fitted(self, "predictor_")
-        table, _ = self._table(X, reset=False)
-        schema = self.predictor_.schema
-        absent = [c.name for c in schema.features if c.name not in table.column_names]
-        if absent:
-            raise ValueError(f"X lacks columns that the model was fitted on: {absent}")
-        return self.predictor_.raw_columns(columns(table, schema))
+        with _as_value_error():
+            return self.predictor_.raw_columns(
+                columns(self._features(X, reset=False), self.predictor_.schema)
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Carry the bundle's bytes, never our objects: what is unpickled audits them anew."""
         state = dict(cast("dict[str, Any]", super().__getstate__()))
         if "predictor_" in state:
-            del state["predictor_"]
-            root = Path(state.pop("bundle_"))
-            state["bundle_bytes"] = {
-                str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
-            }
+            predictor, root = state.pop("predictor_"), Path(state.pop("bundle_"))
+            if not root.is_dir() or bundle.read(root).sha256 != predictor.sha256:
+                raise ValueError(f"the bundle at {root} is no longer the one that fit wrote. Next: fit again")
+            files = (path for path in sorted(root.rglob("*")) if path.is_file())
+            state["bundle_files"] = {str(path.relative_to(root)): path.read_bytes() for path in files}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Write the bundle out again and load it through the audit."""
-        files = state.pop("bundle_bytes", None)
+        state = dict(state)
+        files = state.pop("bundle_files", None)
         super().__setstate__(state)
         if files is not None:
             root = self._own_folder() / "bundle"
-            (root / "models").mkdir(parents=True)
             for name, raw in files.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
                 (root / name).write_bytes(raw)
             self.bundle_ = str(root)
             self.predictor_ = Predictor.load(root)
@@ -168,24 +194,28 @@ class _Auto(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.input_tags.string = False
-        tags.non_deterministic = False
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         return tags
 
 
 class AutoClassifier(ClassifierMixin, _Auto):
     """Search, validate and package a classifier within a budget.
 
+    The same `random_state` gives the same model as long as all trials end within the budget; a trial that the clock
+    stops, or keeps from starting, differs from one run to the next.
+
     Parameters
     ----------
-    budget_s : float, default=60
-        Wall clock of `fit`, in seconds.
+    budget_s : float or str, default=60
+        Wall clock of `fit`, in seconds, or with a unit: ``"5m"``.
     metric : str, optional
         A metric of mlwright; ``roc_auc`` for two classes and ``log_loss`` for more by default.
     random_state : int, RandomState or None
         The seed of all that is drawn.
     folder : str or Path, optional
-        Where the bundle is written (``folder/bundle``); by default a temporary folder that goes with the estimator.
+        Where the bundle is written (``folder/bundle``, replaced by each `fit`); by default a temporary folder that goes
+        with the estimator.
 
     Attributes
     ----------
@@ -194,9 +224,12 @@ class AutoClassifier(ClassifierMixin, _Auto):
     bundle_ : str
         The bundle's directory: `mlwright.load`, ``mlwright serve`` and ``mlwright verify`` take it.
     predictor_ : Predictor
-        The loaded bundle; ``predictor_.predict_one`` answers a dict in microseconds.
+        The loaded bundle; ``predictor_.predict_one`` answers a dict in microseconds. Where labels are such that a
+        table would not tell them apart or take them for missing, it answers their numbers in `classes_`.
     findings_ : list of dict
         What the checks found; nothing is refused here.
+    n_trials_ : int
+        How many trials the budget held.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -208,29 +241,47 @@ class AutoClassifier(ClassifierMixin, _Auto):
             Frames may hold text, dates and categories; missing values are welcome.
         y : array-like of shape (n_samples,)
             Labels.
+
+        Raises
+        ------
+        ValueError
+            If nothing can be learned from X and y, or a parameter does not fit.
         """
-        _need(y)
-        y = column_or_1d(_plain(y), warn=True)
+        deadline, features = self._start(X, y)
+        y = _known(y)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        _same_length(X, y)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[0]!r}")
-        labels = (
-            np.array([f"{code:09d}" for code in range(len(self.classes_))])
-            if _odd(self.classes_)
-            else self.classes_
-        )
-        self._labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
-        return self._fit(X, labels[codes], "binary" if len(self.classes_) == 2 else "multiclass")
+        prepared, project = self._told_apart(features, y, codes)
+        return self._fit(prepared, project, deadline)
+
+    def _told_apart(self, features: pa.Table, y: np.ndarray, codes: Ints) -> tuple[Prepared, Project]:
+        """Prepare with the labels themselves or, where a table blurs them ("1" and "1.0", "" and "NA"), with numbers."""
+        import pyarrow as pa
+
+        kind = "binary" if len(self.classes_) == 2 else "multiclass"
+        refused: Exception | None = None
+        for numbered in (False, True):
+            labels = pa.array([f"{code:09d}" for code in codes]) if numbered else _labels(y)
+            try:
+                prepared, project = self._prepared(features, labels, kind)
+            except (DataError, UsageError) as error:
+                refused = refused or error
+                continue
+            known = target_values(prepared.table, prepared.task)
+            order = [int(codes[np.argmax(known == code)]) for code in range(len(prepared.task.labels))]
+            if len(known) == len(codes) and np.array_equal(np.array(order)[known.astype(np.int64)], codes):
+                self._order = order
+                return prepared, project
+        raise ValueError(str(refused)) from refused
 
     def predict_proba(self, X: Any) -> Floats:
         """Return shape (n_samples, n_classes), columns as in `classes_`."""
         raw = self._raw(X)
         raw = np.column_stack([1.0 - raw[:, 0], raw[:, 0]]) if raw.shape[1] == 1 else raw
-        proba = np.zeros((len(raw), len(self.classes_)))
-        for index, label in enumerate(self.predictor_.task.labels):
-            proba[:, self._labels.index(label)] = raw[:, index]
+        proba = np.empty_like(raw)
+        proba[:, self._order] = raw
         return proba
 
     def predict(self, X: Any) -> np.ndarray:
@@ -240,57 +291,108 @@ class AutoClassifier(ClassifierMixin, _Auto):
 
 
 class AutoRegressor(RegressorMixin, _Auto):
-    """Search, validate and package a regressor within a budget; parameters and attributes as in `AutoClassifier`."""
+    """Search, validate and package a regressor within a budget.
+
+    Parameters and attributes are those of `AutoClassifier`, without `classes_`; the default metric is ``rmse``.
+    """
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit; `y` holds numbers, shape (n_samples,)."""
-        _need(y)
-        y = column_or_1d(_plain(y), warn=True).astype(np.float64)
-        if not np.isfinite(y).all():
-            raise ValueError("Input y contains NaN or infinity.")
-        _same_length(X, y)
-        return self._fit(X, y, "regression")
+        import pyarrow as pa
+
+        deadline, features = self._start(X, y)
+        values = _known(y).astype(np.float64)
+        assert_all_finite(values, input_name="y")
+        with _as_value_error():
+            prepared, project = self._prepared(features, pa.array(values), "regression")
+        return self._fit(prepared, project, deadline)
 
     def predict(self, X: Any) -> Floats:
         """Return the value of each row, shape (n_samples,)."""
         return self._raw(X)[:, 0]
 
 
-def _need(y: Any) -> None:
-    if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    """Turn what is wrong with the data or the call into what scikit-learn's tools expect."""
+    try:
+        yield
+    except (DataError, UsageError) as error:
+        raise ValueError(str(error)) from error
 
 
-def _plain(y: Any) -> np.ndarray:
-    return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child has the object too, and must leave the folder to its parent
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _same_length(X: Any, y: np.ndarray) -> None:
-    rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if rows != len(y):
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: [{rows}, {len(y)}]")
+def _known(y: Any) -> np.ndarray:
+    """Return y as an array of shape (n_samples,) in which nothing is missing."""
+    gaps = y.null_count() if hasattr(y, "null_count") and callable(y.null_count) else 0
+    values = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y), warn=True)
+    if values.dtype == object:
+        gaps += sum(value is None or type(value).__name__ in {"NAType", "NaTType"} for value in values)
+    if gaps:
+        raise ValueError("Input y contains NaN.")
+    assert_all_finite(values, input_name="y")
+    return values
 
 
-def _odd(classes: np.ndarray) -> bool:
-    """Whether labels are neither text, integers nor booleans, so that the bundle gets numbered ones."""
-    return not all(isinstance(label, (str, bool, int, np.integer, np.bool_)) for label in classes.tolist())
-
-
-def _arrow(y: np.ndarray) -> pa.Array:
+def _labels(y: np.ndarray) -> pa.Array:
+    """Return labels as Arrow values of their own type, or as text."""
     import pyarrow as pa
 
-    return pa.array(y.tolist() if y.dtype == object else y)
+    try:
+        return pa.array(y.tolist())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array([str(label) for label in y.tolist()])
 
 
-def _all_numbers(X: Any) -> bool:
-    """Whether every column of a frame is a plain number, so that scikit-learn's own validation fits."""
+def _refuse_empty(shape: Sequence[int], n_needed: int) -> None:
+    n_rows, n_columns = shape
+    if n_rows < n_needed:
+        raise ValueError(
+            f"Found array with {n_rows} sample(s) (shape=({n_rows}, {n_columns})) while a minimum of {n_needed} is required."
+        )
+    if n_columns < 1:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required."
+        )
+
+
+def _all_floats(X: Any) -> bool:
+    """Whether every column of a pandas frame is a plain float, so that scikit-learn's own validation fits."""
     dtypes = getattr(X, "dtypes", None)
     if dtypes is None or not hasattr(X, "iloc"):
         return False
     return all(isinstance(dtype, np.dtype) and dtype.kind in "fc" for dtype in dtypes)
 
 
-def _free_name(name: str, taken: list[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
+def _holds_text(X: Any) -> bool:
+    """Whether an array or a list of rows holds text, and nothing that no column could hold."""
+    try:
+        cells = np.asarray(X, dtype=object)
+    except ValueError:  # rows of different lengths
+        return False
+    if cells.ndim != 2 or not all(isinstance(cell, _CELLS) for cell in cells.flat):
+        return False
+    return any(isinstance(cell, str) for cell in cells.flat)
+
+
+def _table(values: np.ndarray, names: list[str]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table([_column(values[:, i]) for i in range(values.shape[1])], names=names)
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    """Return a column with one type, NaN being missing; cells of several types become text."""
+    import pyarrow as pa
+
+    if values.dtype != object:
+        return pa.array(values, from_pandas=True)
+    cells = [None if cell is None or cell != cell else cell for cell in values.tolist()]  # noqa: PLR0124 - NaN
+    try:
+        return pa.array(cells)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if cell is None else str(cell) for cell in cells])

@@ -1,46 +1,9 @@
 """One small model, trained once, for the tests that look at what a run leaves behind."""
 
-import json
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+import shutil
 
 import pytest
-from customers import write
-
-
-@dataclass(frozen=True)
-class Made:
-    """A folder with a source, its store, and what `mlwright run --json` printed."""
-
-    folder: Path
-    source: Path
-    printed: dict
-
-
-def command(*arguments, folder, check=True):
-    """Run mlwright in a process of its own and return it, output captured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mlwright", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if check:
-        assert done.returncode == 0, done.stderr
-    return done
-
-
-def make(folder):
-    """Train on customers.csv in `folder`."""
-    source = write(folder / "customers.csv")
-    done = command(
-        "run", source, "--target", "churned", "--budget", "20s", "--name", "churn", "--json", folder=folder
-    )
-    return Made(folder, source, json.loads(done.stdout))
+from commands import Made, make
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +15,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def copied(made, tmp_path):
     """A copy of the model's folder, moved elsewhere: a store can be copied."""
-    import shutil
-
     folder = tmp_path / "elsewhere"
     shutil.copytree(made.folder, folder)
     return Made(folder, folder / "customers.csv", made.printed)

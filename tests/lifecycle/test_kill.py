@@ -6,7 +6,8 @@ import sys
 import textwrap
 
 import pytest
-from conftest import command
+from commands import command
+
 from customers import write
 
 # Each is where the process kills itself: a callable's place, on which call, and before or after its work.
@@ -70,7 +71,7 @@ def test_a_killed_run_goes_on_and_ends_well(moment, tmp_path):
             )
             assert done.returncode == 0
     finished = 0
-    journals = [p for p in (tmp_path / ".mlwright" / "journal").glob("*.jsonl")]
+    journals = list((tmp_path / ".mlwright" / "journal").glob("*.jsonl"))
     if journals:
         finished = sum(b'"fold_scores"' in line for line in journals[0].read_bytes().splitlines())
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import psycopg2
 import pyarrow as pa
 import pytest
-from customers import rows
 
 import mlwright
+from customers import rows
 
 
 @pytest.fixture

@@ -97,3 +97,27 @@ def test_init_writes_a_project_that_can_be_read(tmp_path):
     )
     with pytest.raises(UsageError, match="already"):
         init(tmp_path / "my shop")
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("postgresql://ann:s3cret@host/shop", "postgresql://ann@host/shop"),
+        ("postgresql://ann@host/shop?password=s3cret", "postgresql://ann@host/shop"),
+        ("sqlite:///shop.db", "sqlite:///shop.db"),
+        ("data/part-*.csv", "data/part-*.csv"),
+    ],
+)
+def test_passwords_are_not_kept(source, kept):
+    assert Project(data_source=source).to_json()["data.source"] == kept
+
+
+def test_paths_are_read_from_the_projects_folder(tmp_path):
+    def source(text):
+        return Project(data_source=text, folder=tmp_path).source
+
+    assert source("a.csv") == str(tmp_path / "a.csv")
+    assert source("/b/a.csv") == "/b/a.csv"
+    assert source("sqlite:///shop.db") == f"sqlite:///{tmp_path}/shop.db"
+    assert source("sqlite:////b/shop.db") == "sqlite:////b/shop.db"
+    assert source("postgresql://host/shop") == "postgresql://host/shop"

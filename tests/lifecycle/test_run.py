@@ -8,22 +8,36 @@ import subprocess
 import sys
 import urllib.request
 
-import mlwright
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import command
-from customers import rows, write
+from commands import command
 from sklearn.metrics import roc_auc_score
 
-KEYS = set(
-    "run_id model version bundle report task metric test_score test_interval baselines split findings seconds trials".split()
-)
+import mlwright
+from customers import rows, write
+
+KEYS = {
+    "run_id",
+    "model",
+    "version",
+    "bundle",
+    "report",
+    "task",
+    "metric",
+    "test_score",
+    "test_interval",
+    "baselines",
+    "split",
+    "findings",
+    "seconds",
+    "trials",
+}
 
 
 def test_json_is_one_object_with_what_is_promised(made):
     printed = made.printed
-    assert KEYS <= set(printed)
+    assert set(printed) >= KEYS
     assert printed["version"] == 1
     assert printed["alias"] == "champion"
     assert printed["task"]["labels"] == ["No", "Yes"]

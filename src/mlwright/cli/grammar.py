@@ -29,6 +29,13 @@ start here: mlwright run customers.csv --target churned
 _MEANT = {"train": "run", "fit": "run", "score": "predict", "deploy": "serve", "list": "models"}
 
 
+class _Aligned(argparse.RawDescriptionHelpFormatter):
+    """Help with names and what they mean in two columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+
 class Grammar(argparse.ArgumentParser):
     """A parser that raises `UsageError` where argparse would print and exit, and knows its own flags."""
 
@@ -53,9 +60,9 @@ def parser() -> Grammar:
         prog="mlwright",
         description="The machine learning engineer as software: from a table to a validated, served and watched model.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Aligned,
     )
-    top.add_argument("--version", action="store_true", help="print the version and exit")
+    top.add_argument("--version", action="store_true", dest="tell_version", help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, help: str, example: str) -> Grammar:  # noqa: A002 - argparse's own word
@@ -64,7 +71,7 @@ def parser() -> Grammar:
             help=help,
             description=help[0].upper() + help[1:] + ".",
             epilog=f"example: {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Aligned,
         )
         sub.set_defaults(call=name)
         sub.add_argument(
@@ -214,6 +221,9 @@ def parse(arguments: Sequence[str]) -> tuple[Grammar, argparse.Namespace]:
     """
     top = parser()
     words = _joined(arguments)
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise UsageError("a word of the command is not valid UTF-8", got=word, fix="rename it")
     name = next((word for word in words if not word.startswith("-")), None)
     if name is not None and name not in top.commands:
         raise _unknown_command(name, list(top.commands))

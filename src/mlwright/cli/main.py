@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say_anything(sys.stderr)
     try:
         grammar, options = parse(given)
-        if options.version:
+        if options.tell_version:
             from mlwright import __version__
 
             print(f"mlwright {__version__}")  # noqa: T201 - this is what a command line does
@@ -64,6 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kind, details = type(error).__name__, getattr(error, "details", {})
         text = str(error).removesuffix(f". Next: {error.fix}")
         return _complain(as_json, text, kind, error.exit_code, fix=error.fix, details=details)
+    except (
+        OSError
+    ) as error:  # of the machine, not of mlwright: a full disk, a name too long, a missing permission
+        if os.environ.get("MLWRIGHT_DEBUG"):
+            raise
+        where = "" if error.filename is None else f": '{str(error.filename)[:200]}'"
+        return _complain(as_json, f"{error.strerror or error}{where}", type(error).__name__, 1)
     except MemoryError:
         fix = "take a sample of the rows, or a larger machine"
         return _complain(as_json, "out of memory", "MemoryError", 1, fix=fix)

@@ -80,7 +80,7 @@ def _found(made: RunResult, paint: Paint) -> list[str]:
 def _split(made: RunResult) -> str:
     n_train, n_test = made.split["n_train"], made.split["n_test"]
     kept = f"{n_test:,} kept for the test" if n_test else "none kept for a test"
-    return f"{made.split['reason'].rstrip('.')}: {n_train:,} rows to train, {kept}."
+    return f"{made.split['reason']} {n_train:,} rows to train, {kept}."
 
 
 def _scores(made: RunResult, paint: Paint) -> list[str]:
@@ -100,7 +100,7 @@ def _scores(made: RunResult, paint: Paint) -> list[str]:
     head = ("", "score", "95 % interval")
     wide = [max(len(row[i]) for row in (head, *cells)) for i in range(3)]
     lines = [f"{row[0]:<{wide[0]}}  {row[1]:>{wide[1]}}  {row[2]}" for row in (head, *cells)]
-    title = wrapped(f"{metric.title} on {where}, {way}", paint.width, 0)
+    title = wrapped(f"{metric.title[:1].upper()}{metric.title[1:]} on {where}, {way}", paint.width, 0)
     return [
         *(paint(line, "bold") for line in title),
         paint("  " + lines[0], "dim"),

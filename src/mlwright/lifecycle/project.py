@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlwright.core import kinds
 from mlwright.core.clock import parse_duration
@@ -17,7 +18,7 @@ from mlwright.core.errors import ProjectError
 from mlwright.core.params import Choice, Flag, Number, Rule
 from mlwright.data.schema import Kind, TaskKind
 
-__all__ = ["FILE", "KEYS", "Project", "load_project", "slug"]
+__all__ = ["FILE", "KEYS", "Project", "load_project", "slug", "without_password"]
 
 FILE = "mlwright.toml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -174,19 +175,22 @@ class Project:
     @property
     def source(self) -> Any:
         """The source with its path made absolute from the project's folder."""
-        if not isinstance(self.data_source, str) or self.folder is None or "://" in self.data_source:
+        if not isinstance(self.data_source, str) or self.folder is None:
             return self.data_source
-        return str(self.folder / self.data_source)
+        scheme, mark, place = self.data_source.partition("sqlite:///")
+        if mark and not scheme:
+            return f"sqlite:///{self.folder / place}"
+        return self.data_source if "://" in self.data_source else str(self.folder / self.data_source)
 
     def having(self, **changes: Any) -> Project:
         """Return a project with the fields that are not None changed."""
         return replace(self, **{key: value for key, value in changes.items() if value is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys as a JSON tree; a table in memory is named, not held."""
+        """Return the keys as a JSON tree, to be kept: without tables in memory and without passwords."""
         tree = {key: getattr(self, key.replace(".", "_")) for key in KEYS}
-        if not isinstance(self.data_source, (str, type(None))):
-            tree["data.source"] = None
+        source = self.data_source
+        tree["data.source"] = without_password(source) if isinstance(source, str) else None
         tree["data.kinds"] = dict(self.data_kinds)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in tree.items()}
 
@@ -197,6 +201,24 @@ class Project:
             key.replace(".", "_"): tuple(v) if isinstance(v, list) else v for key, v in tree.items()
         }
         return cls(**values, folder=folder)
+
+
+def without_password(source: str) -> str:
+    """Return a database URL without its password, so that it can be kept; other sources as they are.
+
+    The database's own ways to say it, ``PGPASSWORD`` or ``~/.pgpass``, serve whoever reads the source again.
+
+    Examples
+    --------
+    >>> without_password("postgresql://ann:secret@host:5432/shop?password=x&sslmode=require")
+    'postgresql://ann@host:5432/shop?sslmode=require'
+    """
+    parts = urlsplit(source)
+    if not parts.netloc:
+        return source
+    user, mark, place = parts.netloc.rpartition("@")
+    kept = [pair for pair in parts.query.split("&") if pair.partition("=")[0] not in {"password", "passfile"}]
+    return parts._replace(netloc=user.partition(":")[0] + mark + place, query="&".join(kept)).geturl()
 
 
 def slug(text: str) -> str:

@@ -88,7 +88,7 @@ def recorded(tracker: Tracker, store: Store, run_id: str) -> Recorded:
         Finding(f["check"], Severity(f["severity"]), tuple(f["columns"]), f["what"], f["advice"])
         for f in plan["findings"]
     ]
-    project = Project.from_json(plan["project"], Path(plan["folder"]) if plan["folder"] else None)
+    project = Project.from_json(plan["project"], Path(plan["folder"]))
     prepared = Prepared(table, Task.from_json(plan["task"]), findings, split, test, tuple(plan["notes"]))
     trials = [TrialResult.from_json(tree) for tree in plan["trials"]]
     return Recorded(run_id, project, prepared, trials, lineage, plan["sha256"])

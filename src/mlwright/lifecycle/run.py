@@ -351,7 +351,7 @@ def _record(
     )
     plan = {
         "project": project.to_json(),
-        "folder": str(project.folder) if project.folder else None,
+        "folder": str(project.folder or Path.cwd()),
         "lineage": {k: v for k, v in built.contents.lineage.items() if k not in ("trials", "split", "seed")},
         "schema": prepared.table.schema.to_json(),
         "task": prepared.task.to_json(),

@@ -34,6 +34,7 @@ __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
 _BASELINE_SECONDS = 0.2  # that a fold of a baseline may take even if the time is over
+_BASELINE_SECONDS = 5.0
 _LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latency
 _MOST_MEMBERS = 5
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
@@ -181,6 +182,12 @@ def _run(
 def _gain(result: TrialResult, metric: Metric) -> float:
     gain = result.score if metric.greater_is_better else -result.score
     return -math.inf if math.isnan(gain) else gain
+
+
+def _share(trial: Trial, time_left: Deadline) -> Deadline:
+    """Return the time of one trial; a baseline gets enough to be one, whatever the budget."""
+    share = time_left.share(_TRIAL_SHARE)
+    return Deadline(max(_BASELINE_SECONDS, share.left)) if trial.model in BASELINES else share
 
 
 def _worth_starting(trial: Trial, results: list[TrialResult], seconds: float) -> bool:
