@@ -252,3 +252,25 @@ def test_own_test_rows_and_no_holdout(tmp_path):
     assert none.split["n_test"] == 0
     assert mlwright.reproduce(none.run_id, store=tmp_path / "s").equal
     assert mlwright.reproduce(result.run_id, store=tmp_path / "s").equal
+
+
+def test_serve_keeps_to_the_projects_settings(copied, monkeypatch):
+    """[serve] of the project that made the model counts, a flag goes before it, and a folder means its project."""
+    from mlwright.cli import main
+    from mlwright.serving import server
+
+    asked = []
+    monkeypatch.setattr(server, "serve", lambda bundle, **settings: asked.append((bundle, settings)))
+    monkeypatch.setenv("MLWRIGHT_STORE", str(copied.folder / ".mlwright"))
+    folder = copied.folder / "project"
+    folder.mkdir()
+    (folder / "mlwright.toml").write_text('name = "churn"\n[serve]\nport = 9123\nlog = false\n')
+    assert main(["serve", "churn"]) == 0
+    assert main(["serve", str(folder)]) == 0
+    assert main(["serve", str(folder), "--port", "9124"]) == 0
+    assert [(s["port"], s["log_directory"] is None) for _, s in asked] == [
+        (8000, False),
+        (9123, True),
+        (9124, True),
+    ]
+    assert len({bundle for bundle, _ in asked}) == 1

@@ -76,23 +76,27 @@ def _store_flag(options: argparse.Namespace) -> str:
 
 def serve(options: argparse.Namespace) -> int:
     """``mlwright serve``. Loads nothing of training: the registry is read without MLflow where it is SQLite."""
+    from mlwright.lifecycle.project import FILE, Project, load_project
     from mlwright.serving.server import serve as start
-    from mlwright.tracking.registry import bundle_at, resolve
+    from mlwright.tracking.registry import bundle_at, load_plan, resolve
     from mlwright.tracking.store import find_store
 
-    bundle = bundle_at(options.model)
-    log = None
+    project, log = Project(), None
+    folder = Path(options.model)
+    here = load_project(folder) if (folder / FILE).is_file() else None
+    bundle = None if here else bundle_at(options.model)
     if bundle is not None:
         name, version = bundle.resolve().name, "0"
     else:
         store = find_store(named=options.store)
-        resolved = resolve(store, options.model)
+        resolved = resolve(store, options.model if here is None else here.name)
+        project = here or Project.from_json(load_plan(store, resolved.run_id)["project"])
         name, version, bundle = resolved.name, str(resolved.version), resolved.path
-        log = None if options.no_log else store.log
+        log = store.log if project.serve_log and not options.no_log else None
     start(
         bundle,
-        host=options.host or "127.0.0.1",
-        port=8000 if options.port is None else options.port,
+        host=options.host or project.serve_host,
+        port=project.serve_port if options.port is None else options.port,
         name=name,
         version=version,
         log_directory=log,

@@ -62,7 +62,9 @@ def parser() -> Grammar:
         epilog=_EPILOG,
         formatter_class=_Aligned,
     )
-    top.add_argument("--version", action="store_true", dest="tell_version", help="print the version and exit")
+    top.add_argument(
+        "-V", "--version", action="store_true", dest="tell_version", help="print the version and exit"
+    )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, help: str, example: str) -> Grammar:  # noqa: A002 - argparse's own word

@@ -24,25 +24,9 @@ __all__ = ["DateFound", "Judgement", "judge", "judge_as", "name_parts"]
 _MOST = 0.95  # of the values must be readable for a column to be numbers or dates
 _FEW_ROWS = 20  # below this, "all values differ" says nothing
 _EXACT = 2.0**53  # larger whole numbers are no longer told apart by a float
-_ID = frozenset(
-    [
-        "id",
-        "ids",
-        "uuid",
-        "guid",
-        "key",
-        "rowid",
-        "userid",
-        "customerid",
-        "index",
-        "idx",
-        "rownum",
-        "rownames",
-        "row",
-        "unnamed",
-        "serial",
-    ]
-)
+_ID = frozenset(["id", "ids", "uuid", "guid", "key", "rowid", "userid", "customerid"])
+# Words that number rows only where they are the whole name: "row_index", but neither "heat_index" nor "king_row".
+_ROW = frozenset(["index", "idx", "rownum", "rownames", "row", "unnamed", "serial", "no", "nr", "num", "number"])
 _CODE = frozenset(
     [
         "code",
@@ -82,6 +66,12 @@ _TIME = frozenset(
 )
 _CALENDAR = _TIME | frozenset(
     ["year", "month", "week", "hour", "minute", "second", "quarter", "step", "period", "age"]
+)
+_TEXT = ((2, 0.9), (2.5, 0.6), (4, 0.5))  # so many words a value, and such a share of the values differ
+# A column of these names with these values says how somebody split the rows; no new row comes with such a word.
+_SPLIT = frozenset(["split", "partition", "subset", "set", "fold"])
+_PARTS = frozenset(
+    ["train", "training", "test", "testing", "valid", "validation", "val", "dev", "eval", "holdout"]
 )
 _TRUE_FALSE = "boolean, true or false"
 _PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
@@ -212,7 +202,7 @@ def _whole_numbers(
     dtype = "int" if np.abs(distinct).max() < 2.0**63 else "float"
     share = n_distinct / present.size
     if not plain and present.size >= _FEW_ROWS:
-        if set(parts) & _ID and share > 0.5:
+        if _names_rows(parts) and share > 0.5:
             return Judgement(Kind.ID, dtype, why=f"identifier by its name, {share:.0%} of its values differ")
         if share >= _MOST and np.abs(distinct).max() >= _EXACT:
             return Judgement(
@@ -220,7 +210,7 @@ def _whole_numbers(
             )
         if not set(parts) & _CALENDAR and _counts_rows(values, distinct):
             return Judgement(Kind.ID, dtype, why="identifier: its values number the rows")
-    by_name = bool(set(parts) & _ID) or (bool(parts) and parts[-1] in _CODE)
+    by_name = _names_rows(parts) or (bool(parts) and parts[-1] in _CODE)
     if by_name and n_distinct <= 0.5 * present.size:
         cells = raw.facts(Column(raw.name, Kind.CATEGORICAL, dtype=dtype))
         why = f"categorical, {n_distinct:,} whole numbers that are codes by the column's name"
@@ -228,9 +218,20 @@ def _whole_numbers(
     return Judgement(Kind.NUMERIC, dtype)
 
 
+def _names_rows(parts: list[str]) -> bool:
+    """Return whether a name says that its values name rows or things."""
+    words = {part for part in parts if not part.isdigit()}
+    return bool(words & _ID) or (bool(words) and words <= _ROW)
+
+
 def _counts_rows(values: Floats, distinct: Floats) -> bool:
-    """Return whether the values are 0, 1, 2... or 1, 2, 3..., in row order or (from 100 rows on) in any order."""
+    """Return whether the values are 0, 1, 2... or 1, 2, 3..., in row order or (from 100 rows on) in any order.
+
+    From 100 rows on, numbers in row order with fewer gaps than rows count too: rows were left out.
+    """
     n = values.size
+    if n >= 5 * _FEW_ROWS and distinct[-1] - distinct[0] < 2 * n and bool(np.all(np.diff(values) > 0)):
+        return True
     if distinct.size != n or distinct[0] not in (0.0, 1.0) or distinct[-1] - distinct[0] != n - 1:
         return False
     return n >= 5 * _FEW_ROWS or bool(np.all(np.diff(values) == 1))
@@ -291,14 +292,18 @@ def _category_or_text(raw: RawColumn, *, plain: bool) -> Judgement:
     mean_length = float(np.array([len(word) for word in words]) @ counts) / total
     digits = sum(any(map(str.isdigit, word)) for word in words) / len(words)
     if not plain and total >= _FEW_ROWS:
-        if set(name_parts(raw.name)) & _ID and share > 0.5 and mean_words < 4:
+        parts = name_parts(raw.name)
+        if set(parts) & _SPLIT and {word.lower() for word in words} <= _PARTS and len(words) > 1:
+            why = f"says which part of a split a row is in ({', '.join(map(repr, words[:3]))}): ignored"
+            return Judgement(Kind.CATEGORICAL, why=why, unusable=True)
+        if _names_rows(parts) and share > 0.5 and mean_words < 4:
             return Judgement(Kind.ID, why=f"identifier by its name, {share:.0%} of its values differ")
         # One word each, or short groups that all hold digits, nearly all different: numbers of plates and policies.
         if share >= _MOST and (
             mean_words < 1.2 or (digits >= _MOST and mean_words <= 3 and mean_length < 24)
         ):
             return Judgement(Kind.ID, why=f"identifier: {share:.0%} of its values differ, one word each")
-    is_text = (mean_words >= 2 and share >= 0.9) or (mean_words >= 4 and share >= 0.5)
+    is_text = any(mean_words >= least and share >= most for least, most in _TEXT)
     if len(words) >= 10 and (is_text or (mean_length >= 60 and mean_words >= 4 and share >= 0.2)):
         why = f"text, {mean_words:.1f} words on average, {share:.0%} of the values differ"
         return Judgement(Kind.TEXT, why=why)

@@ -66,7 +66,7 @@ def infer_task(
     *,
     kind: TaskKind | str | None = None,
     metric: str | None = None,
-    copies: bool = False,
+    strict: bool = True,
 ) -> Task:
     """Return what is predicted: the kind of task, its classes and its metric.
 
@@ -84,8 +84,9 @@ def infer_task(
         What the user says the task is.
     metric : str, optional
         What the user says counts; by default ROC AUC, log loss or the root of the mean squared error.
-    copies : bool, default=False
-        Whether a feature may be a copy of the target.
+    strict : bool, default=True
+        False lets pass what can be learned but hardly means anything: a feature that is a copy of the target, and
+        classes of one row.
 
     Raises
     ------
@@ -128,11 +129,11 @@ def infer_task(
     if chosen is TaskKind.REGRESSION:
         _refuse_no_numbers(raw, column)
     else:
-        labels = _labels(raw, column)
+        labels = _labels(raw, column, strict=strict)
         chosen = _fitting(column, labels, wanted)
     task = Task(chosen, target, metric or _METRIC[chosen], labels)
     _refuse_no_features(table, task)
-    if not copies:
+    if strict:
         _refuse_copies(table, task)
     return task
 
@@ -257,18 +258,18 @@ def _refuse_no_numbers(raw: RawColumn, column: Column) -> None:
         )
 
 
-def _labels(raw: RawColumn, column: Column) -> tuple[Any, ...]:
+def _labels(raw: RawColumn, column: Column, *, strict: bool) -> tuple[Any, ...]:
     spelled = raw.coded(replace(column, kind=Kind.CATEGORICAL, format={}))
     counts = np.bincount(spelled.codes[spelled.codes >= 0], minlength=len(spelled.levels))
     if column.kind is Kind.BOOLEAN:
         truth = raw.floats(column)
         groups = {code: int((truth == code).sum()) for code in (0, 1)}
-        _refuse_classes(column, {label: n for label, n in groups.items() if n})
+        _refuse_classes(column, {label: n for label, n in groups.items() if n}, strict=strict)
         return tuple(_commonest(spelled, truth, code, column.dtype) for code in (0, 1))
     found = {
         _label(level, column.dtype): int(n) for level, n in zip(spelled.levels, counts, strict=True) if n
     }
-    _refuse_classes(column, found)
+    _refuse_classes(column, found, strict=strict)
     labels = sorted(found, key=_natural)
     if len(labels) == 2 and _first_is_positive(labels, found):
         labels.reverse()
@@ -308,7 +309,7 @@ def _first_is_positive(labels: Sequence[Any], counts: dict[Any, int]) -> bool:
     return counts[labels[0]] < counts[labels[1]]
 
 
-def _refuse_classes(column: Column, counts: dict[Any, int]) -> None:
+def _refuse_classes(column: Column, counts: dict[Any, int], *, strict: bool) -> None:
     n_rows = sum(counts.values())
     if len(counts) < 2:
         raise DataError(
@@ -322,7 +323,7 @@ def _refuse_classes(column: Column, counts: dict[Any, int]) -> None:
             fix="name another target, or group its values",
         )
     lone = sorted((label for label, n in counts.items() if n < 2), key=_natural)
-    if lone:
+    if lone and strict:
         raise DataError(
             f"{len(lone)} classes of the target '{column.name}' have one row only: none is left to test on",
             got=lone[:10],

@@ -144,7 +144,7 @@ def prepare(
         if table.schema[target].role is Role.TARGET
         else table.schema.with_role(target, Role.TARGET),
     )
-    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric, copies=not refuse)
+    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric, strict=refuse)
     _refuse_metric(task)
     y = target_values(table, task)
     known = ~np.isnan(y)
