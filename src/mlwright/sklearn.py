@@ -362,10 +362,8 @@ def _refuse_empty(shape: Sequence[int], n_needed: int) -> None:
 
 def _all_floats(X: Any) -> bool:
     """Whether every column of a pandas frame is a plain float, so that scikit-learn's own validation fits."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or not hasattr(X, "iloc"):
-        return False
-    return all(isinstance(dtype, np.dtype) and dtype.kind in "fc" for dtype in dtypes)
+    dtypes = list(X.dtypes) if hasattr(X, "iloc") else []
+    return bool(dtypes) and all(isinstance(dtype, np.dtype) and dtype.kind in "fc" for dtype in dtypes)
 
 
 def _holds_text(X: Any) -> bool:

@@ -175,6 +175,13 @@ def test_missing_names_the_columns_that_are_mostly_missing():
     assert "2 columns of 5" in found[2].what
 
 
+def test_columns_with_equal_gaps_are_one_finding():
+    gaps = {name: [None] * 80 + [1.0 + i for i in range(20)] for name in ("a", "b", "c")}
+    (found,) = look("missing", planted(coin(100), full=np.arange(100.0), **gaps))
+    assert (found.code, found.severity, found.columns) == ("missing:a", WARN, ("a", "b", "c"))
+    assert "80 %" in found.what
+
+
 def test_mixed_types_counts_text_among_numbers():
     values = [str(i) for i in range(100)]
     values[3], values[4], values[5], values[6], values[7] = "about 7", "about 7", "b", "N/A", " "
@@ -281,6 +288,41 @@ def test_a_nearly_perfect_feature_is_worth_a_look():
 def test_a_small_table_is_never_stopped(n):
     y = np.arange(n) % 2
     assert [f.severity for f in look("leak", planted(y, copy=y.astype(float)))] == [WARN]
+
+
+@pytest.mark.parametrize(("rare", "severity"), [(60, WARN), (99, WARN), (100, STOP)])
+def test_a_sensor_that_sets_a_rare_class_apart_does_not_stop(rare, severity):
+    y = np.arange(1_000) < rare
+    sensor = np.where(y, 50.0, 0.0) + np.random.default_rng(3).normal(size=1_000)
+    (found,) = look("leak", planted(y.astype(float), sensor=sensor))
+    assert found.severity is severity
+
+
+def test_a_total_of_its_parts_is_stopped():
+    draw = np.random.default_rng(0)
+    parts = {name: draw.integers(0, 900, 400).astype(float) for name in ("casual", "registered", "wind")}
+    total = parts["casual"] + parts["registered"]
+    (found,) = look("leak", planted(total, None, **parts, month=category("month", ["may", "june"] * 200)))
+    assert (found.code, found.severity, found.columns) == ("leak:casual", STOP, ("casual", "registered"))
+    nearly = total + draw.normal(scale=1e-3, size=400)
+    assert look("leak", planted(nearly, None, **parts)) == []
+    with_gaps = parts | {"wind": np.where(draw.random(400) < 0.5, np.nan, parts["wind"])}
+    assert [f.code for f in look("leak", planted(total, None, **with_gaps))] == ["leak:casual"]
+    many = {f"x{i}": draw.normal(size=400) for i in range(12)}
+    assert look("leak", planted(sum(many.values()), None, **many)) == []  # a formula of many parts
+
+
+def test_what_is_known_for_one_class_alone_is_worth_a_look():
+    y = coin(1_000, 0.4, seed=1)
+    body = [float(i) if i % 4 == 0 and code == 0 else None for i, code in enumerate(y)]
+    (found,) = look("leak", planted(y, body=body))
+    assert (found.code, found.severity) == ("leak:body", WARN)
+    assert f"known in {sum(b is not None for b in body)} rows" in found.what
+    both = [float(i) if i % 4 == 0 and (code == 0 or i % 16 == 0) else None for i, code in enumerate(y)]
+    assert look("leak", planted(y, body=both)) == []
+    rare = (np.arange(1_000) < 20).astype(float)  # 98 % are of the one class anyway
+    few = [1.0 + i if i >= 20 and i % 8 == 0 else None for i in range(1_000)]
+    assert look("leak", planted(rare, few=few)) == []
 
 
 HONEST = {

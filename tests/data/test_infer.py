@@ -97,6 +97,7 @@ def test_codes_are_no_numbers(values: list[str]) -> None:
         ("%a, %d %b %Y %H:%M:%S +0000", ["%a, %d %b %Y %H:%M:%S %z"]),
         ("%a %b %d %H:%M:%S %Y", ["%a %b %d %H:%M:%S %Y"]),
         ("%b-%Y", ["%b-%Y"]),
+        ("%Y %b", ["%Y %b"]),
         ("%Y-%m", ["%Y-%m"]),
     ],
 )
@@ -178,6 +179,9 @@ def test_two_words_of_truth_are_boolean(pair: tuple[Any, Any]) -> None:
         ("tweet", [10**18 + 7**9 * i for i in ROWS]),
         ("email", [f"p{i}@example.org" for i in ROWS]),
         ("plate", [f"AB {i:03d} XY" for i in ROWS]),
+        ("Unnamed: 0", [7 * i % 1009 for i in ROWS]),
+        ("row_number", [i * 3 for i in ROWS]),
+        ("No", [25 + i + i // 3 for i in ROWS]),  # rows in order, some of them left out
     ],
 )
 def test_identifiers_are_ignored(name: str, values: list[Any]) -> None:
@@ -193,6 +197,8 @@ def test_what_looks_like_an_identifier_and_is_none() -> None:
     assert one(list(range(1900, 1900 + N)), "year").kind is Kind.NUMERIC
     assert one([i * 0.37 for i in ROWS], "price").kind is Kind.NUMERIC
     assert one([i * i for i in ROWS], "area").kind is Kind.NUMERIC
+    assert one([i * 3 for i in ROWS], "No").kind is Kind.NUMERIC  # more gaps than rows
+    assert one([7 * i % 997 for i in ROWS], "heat_index").kind is Kind.NUMERIC
     assert one([i // 10 for i in ROWS], "customer_id").kind is Kind.CATEGORICAL
     assert one(["a", "b", "c"], "id").kind is Kind.CATEGORICAL  # too few rows to say
 
@@ -204,6 +210,10 @@ def test_what_looks_like_an_identifier_and_is_none() -> None:
         ("roomType", Kind.CATEGORICAL),
         ("rooms", Kind.NUMERIC),
         ("paid", Kind.NUMERIC),
+        ("centroid-row", Kind.NUMERIC),
+        ("LeagueIndex", Kind.NUMERIC),
+        ("unitid", Kind.CATEGORICAL),
+        ("humid", Kind.NUMERIC),
     ],
 )
 def test_whole_numbers_are_codes_only_by_name(name: str, kind: Kind) -> None:
@@ -234,6 +244,24 @@ def test_text_and_categories() -> None:
     assert (
         one([f"level {i // 2:04d}" for i in range(4000)]).levels is None
     )  # 2,000 levels are too many to list
+
+
+def test_short_titles_that_mostly_differ_are_text() -> None:
+    adjectives, nouns = ["lovely", "soft", "poor", "great"], ["dress", "fit", "colour", "top", "skirt"]
+    titles = [f"{adjectives[i % 4]} {nouns[i % 5]} number {i // 2 if i % 3 else 0}" for i in range(400)]
+    assert 0.6 < len(set(titles)) / 400 < 0.9
+    assert one(titles, "Title").kind is Kind.TEXT
+    assert one([f"{nouns[i % 5]} {i % 40}" for i in ROWS], "Title").kind is Kind.CATEGORICAL
+
+
+def test_a_column_that_says_who_trains_and_who_tests_is_no_feature() -> None:
+    parts = ["train", "train", "Test"] * 100
+    column = one(parts, "split")
+    assert (column.kind, column.role) == (Kind.CATEGORICAL, Role.IGNORED)
+    assert "'train'" in column.why
+    assert one(parts, "split", roles={"split": Role.FEATURE}).role is Role.FEATURE
+    assert one(parts, "vehicle").role is Role.FEATURE
+    assert one(["train", "bus", "car"] * 100, "set").role is Role.FEATURE
 
 
 def test_slips_among_numbers() -> None:

@@ -340,7 +340,9 @@ def test_a_target_of_another_length_and_too_few_rows_are_errors():
         make_split(make_table([0, 1, 0]), np.array([0.0, 1, 0]), BINARY)
 
 
-@pytest.mark.parametrize("name", ["customer_id", "patientId", "user_id", "subject", "session_key"])
+@pytest.mark.parametrize(
+    "name", ["customer_id", "patientId", "user_id", "subject", "session_key", "ID", "unitid"]
+)
 def test_auto_sees_an_entity_that_repeats(name):
     y = labels(200, 0.5)
     table = with_groups(y, np.arange(200) % 20, Role.IGNORED, name, Kind.ID)
@@ -375,8 +377,45 @@ def test_auto_sees_event_times():
     birth = make_split(with_times(y, shuffled, Role.FEATURE, "birth_date"), y, BINARY)
     assert birth.kind == "stratified"
     assert "time:birth_date" in birth.reason
+    named = make_split(with_times(y, shuffled, Role.FEATURE, "date_time"), y, BINARY)
+    assert named.column == "date_time"
     coarse = make_split(with_times(y, np.floor(shuffled / 10), Role.FEATURE, "order_date"), y, BINARY)
     assert coarse.kind == "stratified"
+
+
+def with_numbers(y, **numbers):
+    return make_table(
+        y, **{name: (values, Column(name, Kind.NUMERIC, dtype="int")) for name, values in numbers.items()}
+    )
+
+
+def test_auto_sees_a_number_that_counts_the_time():
+    y = labels(300, 0.5)
+    day = np.arange(300) // 4
+    split = make_split(with_numbers(y, day=day), y, BINARY)
+    assert (split.kind, split.column) == ("time", "day")
+    assert day[split.test].min() > day[split.train].max()
+    for other in ({"day": np.arange(300) // 10}, {"day": day[::-1] % 60}, {"size": np.arange(300)}):
+        assert make_split(with_numbers(y, **other), y, BINARY).kind == "stratified"
+    turned = np.random.default_rng(0).permutation(day)
+    assert make_split(with_numbers(y, day=turned), y, BINARY).kind == "stratified"
+
+
+@pytest.mark.parametrize(("n_years", "kind"), [(5, "time"), (2, "stratified")])
+def test_auto_sees_a_date_in_parts(n_years, kind):
+    step = np.arange(n_years * 12 * 20)
+    y = labels(len(step), 0.5)
+    parts = {"year": 2010 + step // 240, "month": 1 + step // 20 % 12, "day": 1 + step % 20}
+    split = make_split(with_numbers(y, **parts), y, BINARY)
+    assert (split.kind, split.column) == (kind, "year" if kind == "time" else None)
+    assert "the rows are in the order of 'year', 'month', 'day'" in split.reason
+    if kind == "time":
+        assert set(parts["year"][split.test]) == {2014}
+    else:
+        assert "time:COLUMN" in split.reason
+    shuffled = np.random.default_rng(0).permutation(len(step))
+    mixed = with_numbers(y, **{name: values[shuffled] for name, values in parts.items()})
+    assert "order" not in make_split(mixed, y, BINARY).reason
 
 
 def test_a_role_wins_over_what_is_seen_and_a_spec_over_both():

@@ -78,6 +78,33 @@ def test_quantities() -> None:
     assert target_values(counts, given).tolist() == [i % 3 for i in range(N)]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("quality", TaskKind.REGRESSION),
+        ("userRating", TaskKind.REGRESSION),
+        ("n_count", TaskKind.REGRESSION),
+        ("cluster", TaskKind.MULTICLASS),
+    ],
+)
+def test_a_name_may_say_that_whole_numbers_are_quantities(name: str, kind: TaskKind) -> None:
+    raw = pa.table({"x": [i * 0.37 for i in range(N)], name: [i % 6 + 3 for i in range(N)]})
+    data = Table(raw, infer(raw, target=name))
+    assert infer_task(data, name).kind is kind
+    assert infer_task(data, name, kind="multiclass").labels == (3, 4, 5, 6, 7, 8)
+
+
+def test_two_values_are_classes_whatever_the_name() -> None:
+    raw = pa.table({"x": [i * 0.37 for i in range(N)], "score": [i % 2 + 1 for i in range(N)]})
+    assert infer_task(Table(raw, infer(raw, target="score")), "score").kind is TaskKind.BINARY
+
+
+def test_a_value_that_stands_once_is_the_tail_of_a_count_but_a_word_that_does_is_a_class() -> None:
+    seen = [i % 4 for i in range(N - 1)]
+    assert infer_task(table([*seen, 9]), "y").kind is TaskKind.REGRESSION
+    assert infer_task(table([*(f"c{n}" for n in seen), "c9"]), "y").labels == ("c0", "c1", "c2", "c3", "c9")
+
+
 def test_missing_and_unknown_targets_are_nan() -> None:
     data = table(["Yes", "No", None, "NA"] * 10)
     task = infer_task(data, "y")
@@ -101,7 +128,8 @@ def test_missing_and_unknown_targets_are_nan() -> None:
         (table([None] * 20), {}, DataError, "missing in all 20 rows"),
         (table([1, 0, 1]), {}, DataError, "only 3 rows of 3"),
         (table([1] + [None] * 20), {}, DataError, "only 1 row of 21"),
-        (table(["a", "b"] * 20 + ["c", "d"]), {}, DataError, "2 classes.*'c', 'd'"),
+        (table(["a"] * 20 + ["c", "d"]), {}, DataError, "2 classes of.*have one row.*'c', 'd'"),
+        (table([0] * 40 + [1]), {}, DataError, "1 class of .* has one row"),
         (table([f"name {i}" for i in range(40)]), {}, DataError, "40 classes in 40 rows"),
         (table([dt.date(2020, 1, 1) + dt.timedelta(i) for i in range(40)]), {}, DataError, "is a date"),
         (table(["oops"] + [str(i * 1.5) for i in range(40)]), {}, DataError, "1 values.*no numbers.*'oops'"),

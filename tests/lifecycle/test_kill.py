@@ -13,16 +13,13 @@ from customers import write
 # Each is where the process kills itself: a callable's place, on which call, and before or after its work.
 MOMENTS = {
     "in the first trial": ("mlwright.search.study:_Fitter.trial", 1, "before"),
-    "after three trials": ("mlwright.search.journal:Journal.add", 3, "after"),
+    "after two trials": ("mlwright.search.journal:Journal.add", 2, "after"),
     "before the refit": ("mlwright.search.study:_Fitter.refit", 1, "before"),
-    "before the proof": ("mlwright.lifecycle.run:_prove", 1, "before"),
     "after the proof": ("mlwright.lifecycle.run:_prove", 1, "after"),
-    "before the registration": ("mlwright.tracking.tracker:Tracker.register", 1, "before"),
     "in the registration": ("mlwright.tracking.registration:_create_model", 1, "before"),
     "after the registration": ("mlwright.tracking.tracker:Tracker.register", 1, "after"),
     "before the journal ends": ("mlwright.search.journal:Journal.finish", 1, "before"),
     "before the alias": ("mlwright.tracking.tracker:Tracker.promote", 1, "before"),
-    "after the alias": ("mlwright.tracking.tracker:Tracker.promote", 1, "after"),
 }
 
 SCRIPT = textwrap.dedent(

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from mlwright.models.patience import Patience
@@ -25,3 +26,12 @@ def test_endless_trifles_end_and_the_best_is_still_the_last():
     at = stopped_at(patience, [1.0, 0.5] + [0.5 - 1e-9 * i for i in range(1, 500)])
     assert at == 21
     assert patience.best == 21
+
+
+def test_the_fewer_the_rows_the_larger_a_trifle():
+    falling = [1 / (1 + i) for i in range(20_000)]  # as where classes are parted perfectly
+    few, many = (stopped_at(Patience(0.5, n), falling) for n in (10, 5000))
+    # Twenty steps gain about 20 / i^2; a trifle is 0.05 / 10 and 0.05 / 5000 of the first loss.
+    assert few == pytest.approx(np.sqrt(20 / 0.005), rel=0.4)
+    assert many == pytest.approx(np.sqrt(20 / 1e-5), rel=0.4)
+    assert stopped_at(Patience(0.5, 10**6), falling) == many

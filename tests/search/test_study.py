@@ -189,6 +189,16 @@ def test_rows_that_no_fold_validates_are_left_out_of_the_blend():
     assert not np.isnan(study.predicted[100:]).any()
 
 
+@pytest.mark.parametrize("kind", list(TaskKind))
+def test_few_rows_get_no_configuration_that_cannot_split_them(kind):
+    few, some, many = (portfolio(study_data(kind).task, study_data(kind, n=n).y) for n in (40, 60, 1000))
+    assert {trial.model for trial in few} == {"dummy", "linear", "catboost"}
+    assert {t.params["min_data_in_leaf"] for t in some if t.model == "lightgbm"} == {10}
+    assert max(trial.params.get("depth", 0) for trial in some) == 6
+    assert len(many) > len(some) > len(few)
+    assert any(trial.params.get("depth", 0) == 8 for trial in many)
+
+
 def test_every_portfolio_starts_with_the_baselines_and_numbers_its_trials():
     for kind in TaskKind:
         data = study_data(kind)

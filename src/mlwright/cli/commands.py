@@ -102,6 +102,7 @@ def serve(options: argparse.Namespace) -> int:
         log_directory=log,
         on_ready=lambda address: show.serving(address, name, version, options.json),
     )
+    show.stopped()
     return 0
 
 
@@ -133,8 +134,10 @@ def verify(options: argparse.Namespace) -> int:
     show.plain(
         options,
         told,
-        f"{told['bundle']} is whole: every hash fits, and {told['golden_rows']} golden records give the same predictions\n"
-        f"sha256 {told['sha256']}",
+        "the bundle is whole: every hash fits, and its "
+        f"{told['golden_rows']} golden records give the same predictions\n"
+        f"sha256 {told['sha256']}\n"
+        f"bundle {told['bundle']}",
     )
     return 0
 

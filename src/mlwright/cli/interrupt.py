@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,7 +20,7 @@ _GRACE_SECONDS = 2.0  # for files to be closed and temporary ones to be removed
 
 
 @contextmanager
-def interruptible(message: str) -> Iterator[None]:
+def interruptible(message: str, document: str = "") -> Iterator[None]:
     """Let Ctrl+C raise `KeyboardInterrupt` and end the process two seconds later, if it has not ended by then.
 
     Threads of the learners may work for minutes and cannot be stopped, and a library may swallow the exception. A
@@ -30,18 +31,21 @@ def interruptible(message: str) -> Iterator[None]:
     message : str
         The line that is written to standard error if the process is ended by force before `KeyboardInterrupt` came
         through.
+    document : str
+        What is then written to standard output.
     """
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    came_through = threading.Event()
     asked = threading.Event()
+    told = threading.Lock()  # held by whoever says it: the forced end, or the command's own
 
     def leave() -> None:
         if sys.stderr.isatty():
             os.write(2, b"\r\x1b[K\x1b[?25h")  # clear the line of the progress bar and show the cursor
-        if not came_through.is_set():
+        if told.acquire(blocking=False):
+            os.write(1, document.encode())
             os.write(2, f"{message}\n".encode())
         os._exit(130)
 
@@ -58,7 +62,8 @@ def interruptible(message: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        came_through.set()
+        if not told.acquire(blocking=False):  # the process is being ended and has said so
+            time.sleep(_GRACE_SECONDS)
         raise
     finally:
         if not asked.is_set():

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 a check or a gate refused, 130 inte
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import warnings
@@ -89,8 +90,13 @@ def _call(options: argparse.Namespace, *, own: bool) -> int:
     if options.call == "serve":  # the server ends by signals of its own accord
         return function(options)
     goes_on = f". Next: {_GOES_ON}" if options.call in _RESUMED else ""
-    last_words = f"mlwright: {_INTERRUPTED}{goes_on}"
-    with interruptible(last_words) if own else nullcontext(), warnings.catch_warnings():
+    last_words = f"{_INTERRUPTED}{goes_on}"
+    tree = {"error": {"type": "Interrupted", "message": last_words}, "exit_code": 130}
+    document = json.dumps(tree) + "\n" if options.json else ""
+    with (
+        interruptible(f"mlwright: {last_words}", document) if own else nullcontext(),
+        warnings.catch_warnings(),
+    ):
         if not sys.warnoptions and not os.environ.get("MLWRIGHT_DEBUG"):
             warnings.simplefilter("ignore")  # libraries talk to programmers; what users need are findings
         return function(options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlwright.lifecycle.run import RunResult
 
-__all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving"]
+__all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", "stopped"]
 
 _LABEL = 9  # columns of a summary's labels
 _BASELINES = {"dummy": "always the same answer", "linear": "linear model"}
@@ -167,6 +167,12 @@ def serving(address: str, name: str, version: str, as_json: bool) -> None:  # no
     sys.stdout.flush()
 
 
+def stopped() -> None:
+    """Leave the line on which the terminal shows ``^C``."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\nstopped\n")
+
+
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     return "\n".join(
@@ -226,7 +232,7 @@ def _tree(thing: Any) -> Any:
 def doctor(told: dict[str, Any], options: argparse.Namespace) -> None:
     """Print the doctor's findings."""
     lines = [
-        f"{key.replace('_', ' '):<14} {value}"
+        f"{key.removesuffix('_gib').replace('_', ' '):<14} {value}{' GiB' if key.endswith('_gib') else ''}"
         for key, value in told.items()
         if key not in ("packages", "problems") and value is not None
     ]

@@ -24,9 +24,41 @@ __all__ = ["DateFound", "Judgement", "judge", "judge_as", "name_parts"]
 _MOST = 0.95  # of the values must be readable for a column to be numbers or dates
 _FEW_ROWS = 20  # below this, "all values differ" says nothing
 _EXACT = 2.0**53  # larger whole numbers are no longer told apart by a float
-_ID = frozenset(["id", "ids", "uuid", "guid", "key", "rowid", "userid", "customerid"])
+_ID = frozenset(["id", "ids", "uuid", "guid", "key"])
+# Of what people write ids in one word with their noun: "userid", but neither "paid" nor "humid".
+_NOUNS = frozenset(
+    [
+        *(
+            "account",
+            "booking",
+            "case",
+            "client",
+            "customer",
+            "device",
+            "employee",
+            "game",
+            "item",
+            "loan",
+            "member",
+        ),
+        *(
+            "movie",
+            "order",
+            "passenger",
+            "patient",
+            "person",
+            "player",
+            "product",
+            "record",
+            "row",
+            "session",
+            "store",
+        ),
+        *("student", "subject", "transaction", "unit", "user"),
+    ]
+)
 # Words that number rows only where they are the whole name: "row_index", but neither "heat_index" nor "king_row".
-_ROW = frozenset(["index", "idx", "rownum", "rownames", "row", "unnamed", "serial", "no", "nr", "num", "number"])
+_ROW = frozenset(["index", "idx", "rownum", "rownames", "row", "unnamed", "serial"])
 _CODE = frozenset(
     [
         "code",
@@ -221,7 +253,12 @@ def _whole_numbers(
 def _names_rows(parts: list[str]) -> bool:
     """Return whether a name says that its values name rows or things."""
     words = {part for part in parts if not part.isdigit()}
-    return bool(words & _ID) or (bool(words) and words <= _ROW)
+    joined = {word.removesuffix("id") for word in words if word.endswith("id")}
+    return (
+        bool(words & _ID)
+        or bool(joined & _NOUNS)
+        or (bool(words & _ROW) and words <= _ROW | {"no", "nr", "num", "number"})
+    )
 
 
 def _counts_rows(values: Floats, distinct: Floats) -> bool:

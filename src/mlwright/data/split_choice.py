@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ _ENTITIES = frozenset(
     [
         "account",
         "athlete",
+        "block",
         "card",
+        "case",
         "client",
         "customer",
         "cust",
@@ -45,9 +48,11 @@ _ENTITIES = frozenset(
         "session",
         "student",
         "subject",
+        "unit",
         "user",
         "vehicle",
         "visitor",
+        "worker",
     ]
 )
 _KEYS = frozenset(["id", "ids", "key", "nbr", "no", "nr", "num", "number", "uuid", "guid", "code", "hash"])
@@ -86,7 +91,11 @@ _EVENTS = frozenset(
 )
 _MOMENTS = frozenset(["at", "date", "datetime", "day", "on", "time", "timestamp", "ts"])
 _MOMENTS_ALONE = frozenset(["date", "datetime", "ds", "time", "timestamp", "ts"])
+_COUNTED = _MOMENTS_ALONE | {"day", "days", "hour", "minute", "month", "period", "step", "t", "week", "year"}
+# The parts of a date that tables give a column each, by what they may be called, the longest first.
+_CALENDAR = (("year", "yr"), ("month", "mnth", "mon"), ("day",), ("hour", "hr"), ("minute",))
 _ENOUGH_TIMES = 50
+_FEWEST_YEARS = 4  # so that the last one is no more than about a quarter of the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +130,12 @@ def is_entity_name(name: str) -> bool:
 
     Examples
     --------
-    >>> [is_entity_name(name) for name in ("customer_id", "PatientID", "userid", "patient", "num_users", "zone_id")]
+    >>> [is_entity_name(name) for name in ("customer_id", "PatientID", "userid", "id", "num_users", "zone_id")]
     [True, True, True, True, False, False]
     """
     words = _words(name)
+    if words == ["id"]:
+        return True  # where it repeats, it names no row but what the rows are about
     if len(words) == 1:
         return words[0] in _ENTITIES or (words[0].endswith("id") and words[0][:-2] in _ENTITIES)
     return len(words) > 1 and words[-1] in _KEYS and words[-2] in _ENTITIES
@@ -135,12 +146,14 @@ def is_event_time_name(name: str) -> bool:
 
     Examples
     --------
-    >>> [is_event_time_name(name) for name in ("timestamp", "order_date", "createdAt", "birth_date", "expiry")]
+    >>> [is_event_time_name(name) for name in ("timestamp", "date_time", "createdAt", "birth_date", "expiry")]
     [True, True, True, False, False]
     """
     words = _words(name)
     if len(words) == 1:
         return words[0] in _MOMENTS_ALONE
+    if words and set(words) <= _MOMENTS_ALONE:
+        return True
     return len(words) > 1 and words[-1] in _MOMENTS and (words[-2] in _EVENTS or words[-2] == "time")
 
 
@@ -294,7 +307,49 @@ def _event_time(table: Table, task: Task, seen: list[str]) -> Choice | None:
         seen.append(
             f"'{column.name}' holds dates, name it as 'time:{column.name}' if predictions are for later rows"
         )
+    return _counted_time(table, task, seen)
+
+
+def _counted_time(table: Table, task: Task, seen: list[str]) -> Choice | None:
+    """Find a number that counts time and in whose order the rows are: a day, or the parts of a date."""
+    numbers = {
+        column.name: table.columns([column.name])[column.name]
+        for column in _candidates(table, task)
+        if column.kind is Kind.NUMERIC and _one_of(column.name, _COUNTED | set().union(*_CALENDAR))
+    }
+    whole = {name: v for name, v in numbers.items() if not isinstance(v, Coded) and not np.isnan(v).any()}
+    for name, values in whole.items():
+        distinct = len(np.unique(values))
+        if _one_of(name, _COUNTED) and distinct >= _ENOUGH_TIMES and _one_way(values):
+            text = f"the rows are in the order of '{name}' ({distinct:,} different values)"
+            return Choice("time", name, f"time split, because {text}", detected=True)
+    parts = [name for names in _CALENDAR for name in whole if _one_of(name, names)]
+    if len(parts) < 2 or not _one_of(parts[0], _CALENDAR[0]):
+        return None
+    moments = np.unique(np.stack([whole[name] for name in parts], axis=1), axis=0, return_inverse=True)[1]
+    if len(np.unique(moments)) < _ENOUGH_TIMES or not _one_way(moments.astype(np.float64)):
+        return None
+    text = f"the rows are in the order of {', '.join(map(repr, parts))}"
+    years = len(np.unique(whole[parts[0]]))
+    if years >= _FEWEST_YEARS:
+        why = f"time split, because {text} ({years} years)"
+        return Choice("time", parts[0], why, detected=True)
+    seen.append(
+        f"{text}, join them into one column and name it as 'time:COLUMN' if predictions are for later rows"
+    )
     return None
+
+
+def _one_of(name: str, words: Collection[str]) -> bool:
+    """Whether a name is one word, and that one of `words`."""
+    return len(_words(name)) == 1 and _words(name)[0] in words
+
+
+def _one_way(values: Floats) -> bool:
+    """Whether the values are in order and do not start anew, as the hours of a day do."""
+    steps = np.diff(values)
+    back = min(steps[steps > 0].sum(), -steps[steps < 0].sum())
+    return _ordered(values) and bool(back <= 0.05 * np.ptp(values))
 
 
 def _ordered(times: Floats) -> bool:

@@ -15,6 +15,7 @@ from mlwright.core.errors import DataError, UsageError
 from mlwright.core.kinds import METRICS
 from mlwright.core.types import Floats
 from mlwright.data.cells import RawColumn
+from mlwright.data.kinds import name_parts
 from mlwright.data.schema import Column, Kind, Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
@@ -24,6 +25,34 @@ __all__ = ["has_target", "infer_task", "target_values"]
 _METRIC = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind.REGRESSION: "rmse"}
 _MIN_ROWS = 10  # with fewer there is nothing to hold back for a test
 _MAX_CLASSES = 20  # whole numbers with more values are quantities
+# Names of what is counted, measured or graded: 4 is nearer to 5 than 1 is, however few values there are.
+_QUANTITIES = frozenset(
+    [
+        "age",
+        "amount",
+        "cnt",
+        "cost",
+        "count",
+        "counts",
+        "days",
+        "duration",
+        "hours",
+        "minutes",
+        "months",
+        "price",
+        "qty",
+        "quality",
+        "quantity",
+        "rating",
+        "ratings",
+        "rings",
+        "sales",
+        "score",
+        "scores",
+        "stars",
+        "years",
+    ]
+)
 _POSITIVE = frozenset(
     [
         "true",
@@ -71,8 +100,10 @@ def infer_task(
     """Return what is predicted: the kind of task, its classes and its metric.
 
     Text, booleans and whole numbers of at most 20 values (each on average in 10 rows or more) are classes; all
-    other numbers are quantities. Of two classes the positive one, which stands second, is the one that says so
-    (1 beside 0 or -1, true, yes, churned, fraud...), else the rarer.
+    other numbers are quantities, and so are whole numbers whose name says that they are counted, measured or graded
+    (rating, score, quality, count, price...) or of which one stands in one row only, if they are more than two. Of
+    two classes the positive one, which stands second, is the one that says so (1 beside 0 or -1, true, yes, churned,
+    fraud...), else the rarer.
 
     Parameters
     ----------
@@ -233,9 +264,13 @@ def _chosen(raw: RawColumn, column: Column) -> TaskKind:
         return TaskKind.BINARY  # or multiclass: `_fitting` counts the classes
     values = raw.numbers(column.format)
     present = values[~np.isnan(values)]
-    n_distinct = np.unique(present).size
+    counts = np.unique(present, return_counts=True)[1]
+    n_distinct = counts.size
     whole = bool(np.all(present == np.floor(present)))
-    few = n_distinct <= _MAX_CLASSES and (n_distinct <= 2 or 10 * n_distinct <= present.size)
+    named = n_distinct > 2 and not _QUANTITIES.isdisjoint(name_parts(column.name))
+    few = not named and n_distinct <= _MAX_CLASSES and (n_distinct <= 2 or 10 * n_distinct <= present.size)
+    if n_distinct > 2 and counts.min() == 1:  # the tail of a count, rather than a class that was seen once
+        few = False
     return TaskKind.BINARY if whole and few and not column.format else TaskKind.REGRESSION
 
 
@@ -322,10 +357,12 @@ def _refuse_classes(column: Column, counts: dict[Any, int], *, strict: bool) -> 
             f"the target '{column.name}' has {len(counts):,} classes in {n_rows:,} rows",
             fix="name another target, or group its values",
         )
-    lone = sorted((label for label, n in counts.items() if n < 2), key=_natural)
-    if lone and strict:
+    if strict and sum(n > 1 for n in counts.values()) < 2:
+        lone = sorted((label for label, n in counts.items() if n == 1), key=_natural)
+        classes = f"{len(lone)} class{'es' * (len(lone) != 1)}"
         raise DataError(
-            f"{len(lone)} classes of the target '{column.name}' have one row only: none is left to test on",
+            f"{classes} of the target '{column.name}' {'have' if len(lone) > 1 else 'has'} one row only:"
+            " none is left to test on",
             got=lone[:10],
             fix="leave these rows out, join the classes, or give more rows",
         )

@@ -23,6 +23,7 @@ __all__ = ["Layout", "TextFile", "file_kind", "layout", "text_file"]
 
 _CHUNK = 1 << 20
 _SAMPLE = 1 << 16
+_LONGEST_LINE = 1 << 21  # what DuckDB reads as one line
 _SEPARATORS = (",", ";", "\t", "|")
 _COMPRESSIONS = {
     b"\x1f\x8b": "gzip",
@@ -99,7 +100,13 @@ def _bytes_of(path: Path, compression: str) -> Iterator[BinaryIO | Any]:
 
 def _head(path: Path, compression: str) -> bytes:
     with _unpacked(path), _bytes_of(path, compression) as file:
-        return file.read(_SAMPLE)
+        head = file.read(_SAMPLE)
+        while b"\n" not in head and b"\r" not in head and len(head) < _LONGEST_LINE:  # thousands of columns
+            more = file.read(_SAMPLE)
+            if not more:
+                break
+            head += more
+        return head
 
 
 @contextmanager
@@ -179,7 +186,7 @@ def text_file(path: Path, stack: ExitStack, notes: list[str]) -> TextFile:
         notes.append(f"'{path.name}' is not UTF-8: it was read as {encoding}")
     sample = codecs.getincrementaldecoder(encoding)("strict").decode(head)
     old_lines = "\r" in sample and "\n" not in sample  # DuckDB does not know a line that ends in CR alone
-    whole = len(head) < _SAMPLE
+    whole = len(head) % _SAMPLE != 0
     if encoding == "utf-8" and compression in {"none", "gzip", "zstd"} and not old_lines:
         return TextFile(path, compression, sample, whole)
     folder = Path(stack.enter_context(_temporary_folder()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -154,8 +153,19 @@ def prepare(
         notes.append(f"{len(y) - len(rows):,} of {len(y):,} rows have no '{target}' and were left out")
         table, y = table.take(rows), y[rows]
         hashes = None if hashes is None else hashes[rows]
-    columns = table.columns()
     listener(Event("step", "checking"))
+    split = make_split(
+        table,
+        y,
+        task,
+        spec=project.task_split,
+        holdout=0.0 if test is not None else project.task_holdout,
+        seed=project.task_seed,
+        pinned=pinned,
+        hashes=hashes,
+    )
+    table = _without_group(table, split)
+    columns = table.columns()
     context = CheckContext(table, columns, y, task, project.checks_ban)
     findings = run_checks(context, project.checks_accept)
     for finding in findings:
@@ -168,20 +178,17 @@ def prepare(
             details={"findings": [finding.to_json() for finding in findings]},
             fix=f'{stopped[0].advice} To accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
         )
-    holdout = 0.0 if test is not None else project.task_holdout
-    split = make_split(
-        table,
-        y,
-        task,
-        spec=project.task_split,
-        holdout=holdout,
-        seed=project.task_seed,
-        pinned=pinned,
-        hashes=hashes,
-    )
     listener(Event("note", f"split: {split.reason}", split.to_json()))
     own = None if test is None else _own_test(test, table.schema, task)
     return Prepared(table, task, findings, split, own, tuple(notes))
+
+
+def _without_group(table: Table, split: Split) -> Table:
+    """Give the column that groups are split by the role of one: a model could only learn the groups by heart."""
+    if split.kind != "group" or split.column is None:
+        return table
+    schema = table.schema.with_role(split.column, Role.GROUP)
+    return Table(table.arrow, schema) if schema.features else table
 
 
 def _schema(raw: pa.Table, project: Project) -> Schema:
@@ -263,9 +270,7 @@ def build(
     train_columns, train_y = take(columns, split.train), y[split.train]
     data = StudyData(train_columns, train_y, table.schema, task, split.folds, project.task_seed)
     listener(Event("step", "searching"))
-    with warnings.catch_warnings():  # here, because the trials' threads share the filters
-        warnings.filterwarnings("ignore", message="lbfgs failed to converge")
-        study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
+    study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
 
     listener(Event("step", "evaluating"))
     kept = prepared.evaluated

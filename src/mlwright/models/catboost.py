@@ -29,7 +29,7 @@ __all__ = ["CatBoost"]
 _WITHOUT_VALID = 200  # iterations where there is nothing to stop early on
 _MOST = 10_000  # iterations at most where there is
 _LINKS = {TaskKind.BINARY: "sigmoid", TaskKind.MULTICLASS: "softmax", TaskKind.REGRESSION: "identity"}
-_EVERY = 5  # iterations between two looks at the validation rows: CatBoost hands over all earlier losses each time
+_EVERY = 5  # iterations between two looks at validation: CatBoost hands over all earlier losses each time
 _RARE = 1e-15  # share of a class that training never saw
 
 
@@ -38,7 +38,7 @@ class CatBoost(Model):
 
     Columns are cast to float32, as CatBoost does. With ``context.valid`` it stops early, on log loss for classes and on
     its own objective for a regression, after ``max(20, 3 / learning_rate)`` iterations without a better one, and keeps
-    the best.
+    the best; it looks at every fifth iteration.
 
     Parameters
     ----------

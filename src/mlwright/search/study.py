@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
-_BASELINE_SECONDS = 0.2  # that a fold of a baseline may take even if the time is over
-_BASELINE_SECONDS = 5.0
+_BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
 _LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latency
 _MOST_MEMBERS = 5
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
@@ -124,9 +124,10 @@ def run_study(
     """
     from threadpoolctl import threadpool_limits
 
-    # One thread for all of the study: BLAS sums in another order with more, and the setting is the process's own, so
-    # that fits side by side cannot each have theirs.
-    with threadpool_limits(limits=1, user_api="blas"):
+    # One thread for all of the study: BLAS sums in another order with more. This setting and the filters of warnings
+    # are the process's own, so that fits side by side cannot each have theirs.
+    with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # the clock stops it
         return _run(data, deadline, journal, replay, executor or Local(), listener)
 
 
@@ -182,12 +183,6 @@ def _run(
 def _gain(result: TrialResult, metric: Metric) -> float:
     gain = result.score if metric.greater_is_better else -result.score
     return -math.inf if math.isnan(gain) else gain
-
-
-def _share(trial: Trial, time_left: Deadline) -> Deadline:
-    """Return the time of one trial; a baseline gets enough to be one, whatever the budget."""
-    share = time_left.share(_TRIAL_SHARE)
-    return Deadline(max(_BASELINE_SECONDS, share.left)) if trial.model in BASELINES else share
 
 
 def _worth_starting(trial: Trial, results: list[TrialResult], seconds: float) -> bool:
@@ -275,7 +270,7 @@ class _Fitter:
         def fit(index: int) -> tuple[int, Floats, Model]:
             wave = index // self.executor.workers
             share = deadline.left / (waves - wave) if np.isfinite(deadline.seconds) else np.inf
-            stop_at = Deadline(max(share, _BASELINE_SECONDS) if trial.model in BASELINES else share)
+            stop_at = Deadline(max(share, _BASELINE_SECONDS / waves) if trial.model in BASELINES else share)
             plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
             fit_rows, valid_rows = folds[index]
             target = _linked(data.y, trial.link)

@@ -17,7 +17,7 @@ _MOSTLY = 0.5
 
 
 class Missing(Check):
-    """Feature columns with gaps: one finding for all, and one for each that is mostly gaps.
+    """Feature columns with gaps: one finding for all, and one for each share of those that are mostly gaps.
 
     Columns without any value are told by the check `constant`.
     """
@@ -35,15 +35,19 @@ class Missing(Check):
         gappy = sorted((name for name, part in shares.items() if 0 < part < 1), key=lambda n: -shares[n])
         mostly = [name for name in gappy if shares[name] > _MOSTLY]
         rest = tuple(name for name in gappy if shares[name] <= _MOSTLY)
+        together: dict[float, list[str]] = {}  # columns with equal gaps are mostly one story
+        for name in mostly:
+            together.setdefault(shares[name], []).append(name)
         findings = [
             Finding(
                 self.kind,
                 Severity.WARN,
-                (name,),
-                f"'{name}' is missing in {share(shares[name])} of the rows.",
-                "Find out why it is missing, and whether it will be there when predictions are asked for.",
+                tuple(names),
+                f"{named(names)} {'is' if len(names) == 1 else 'are'} missing in {share(part)} of the rows.",
+                f"Find out why, and whether {'it' if len(names) == 1 else 'they'} will be there when predictions are"
+                " asked for.",
             )
-            for name in mostly
+            for part, names in together.items()
         ]
         if rest:
             what = (
