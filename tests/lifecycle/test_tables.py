@@ -63,7 +63,7 @@ def test_rows_of_one_thing_stay_together_and_its_name_is_not_learned_by_heart(st
     assert (done.split["kind"], done.split["column"]) == ("group", "id")
     assert not [finding for finding in done.findings if finding["severity"] == "stop"]
     assert model.schema["id"].role == "group"
-    record = {name: 0.5 for name in X}
+    record = dict.fromkeys(X, 0.5)
     assert model.predict_one(record) == model.predict_one({"id": 999, **record})
 
 

@@ -57,6 +57,28 @@ def test_predictions_are_the_package_s(task):
     assert np.array_equal([model.predict_row(row) for row in odd[:40]], want[:40])
 
 
+def test_iterations_without_a_split_are_no_trees_and_the_same_fit_comes_again():
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(240, 4)), (draw.random(240) < 0.5).astype(float)
+    X[:, 0] += y
+    task = Task(TaskKind.BINARY, "y", "log_loss", (0, 1))
+    params = {"learning_rate": 0.05, "extra_trees": True, "feature_fraction": 0.3, "min_gain_to_split": 0.5}
+    short = 0
+    for seed in range(6):
+        valid = (X[160:], y[160:])
+        first = LightGBM(**params).fit(X[:160], y[:160], FitContext(task, valid=valid, seed=seed))
+        asked = FitContext(task, n_iterations=first.n_iterations_, seed=seed)
+        again = LightGBM(**params).fit(X[:160], y[:160], asked)
+        assert again.state().blobs == first.state().blobs
+        options = {**params, "objective": "binary", "seed": seed, "verbosity": -1, "num_threads": 1}
+        options |= {"deterministic": True, "force_row_wise": True}
+        plain = lightgbm.train(
+            options, lightgbm.Dataset(X[:160], y[:160], params=options), first.n_iterations_
+        )
+        short += plain.num_trees() < first.n_iterations_
+    assert short  # as many iterations of the package give fewer trees: the case is there
+
+
 @pytest.mark.parametrize("objective", ["l1", "huber", "poisson", "l2"])
 def test_objectives_of_regressions(objective):
     X, y = training(REGRESSION)

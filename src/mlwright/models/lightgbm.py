@@ -104,20 +104,24 @@ class LightGBM(Model):
         n_valid = len(context.valid[1]) if early and context.valid is not None else 0
         patience = Patience(self.params.get("learning_rate", 0.1), n_valid)
 
+        # An iteration that finds no split adds no tree, so trees are counted and not iterations.
+        trees: list[int] = []
+        wanted = None if context.n_iterations is None else max(1, context.n_iterations)
+
         def watch(env: Any) -> None:
+            trees.append(env.model.current_iteration())
+            stuck = len(trees) > patience.rounds and trees[-1] == trees[-1 - patience.rounds]
             over = bool(env.evaluation_result_list) and patience.over(
                 env.iteration, env.evaluation_result_list[0][2]
             )
-            if over or context.stop():
+            if over or stuck or trees[-1] == wanted or context.stop():
                 raise lightgbm.callback.EarlyStopException(env.iteration, [])
 
-        rounds = _MOST if early else _WITHOUT_VALID
-        if context.n_iterations is not None:
-            rounds = max(1, context.n_iterations)
+        rounds = _MOST if early else _WITHOUT_VALID if wanted is None else 100 * wanted  # `watch` ends it
         booster = lightgbm.train(
             options, data, rounds, valid_sets=sets, callbacks=[watch], keep_training_booster=True
         )
-        best = patience.best + 1 if early else -1
+        best = trees[patience.best] if early else -1
         self.n_columns_, self.n_outputs_ = X.shape[1], context.task.n_outputs
         self._load(canonical(booster.model_to_string(num_iteration=best)))
         return self

@@ -71,4 +71,5 @@ def _standard(X: Floats) -> Floats:
 
 def _fitted(X: Floats, y: Floats) -> Floats:
     """Return the least squares weights, the intercept last."""
-    return np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)[0]
+    weights = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)[0]
+    return np.asarray(weights, dtype=np.float64)
