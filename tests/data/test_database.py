@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import empty_database
 from mlwright.core.errors import SourceError, UsageError
 from mlwright.data.read import iter_batches, read
 
@@ -72,7 +73,8 @@ def test_sqlite_errors(tmp_path: Path) -> None:
 def shop(postgres_url: str) -> str:
     import psycopg2
 
-    with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
+    url = empty_database(postgres_url)
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(
             "CREATE SCHEMA shop; CREATE TABLE shop.sales (id text, price numeric(10,2), n int, f real,"
             " yes boolean, day date, at timestamptz, key uuid, tags int[])"
@@ -84,7 +86,7 @@ def shop(postgres_url: str) -> str:
         )
         cursor.execute('CREATE TABLE "Odd ""name" (a int); INSERT INTO "Odd ""name" VALUES (1), (NULL)')
     connection.close()
-    return postgres_url  # fmt: skip
+    return url
 
 
 def test_postgres_types(shop: str) -> None:

@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import uuid
-from urllib.parse import urlsplit
 
 import psycopg2
 import pyarrow as pa
@@ -13,18 +11,12 @@ import pytest
 
 import mlwright
 from customers import rows
+from databases import empty_database
 
 
 @pytest.fixture
 def base(postgres_url):
-    """An empty database of its own, and its URL."""
-    name = f"whole_{uuid.uuid4().hex[:8]}"
-    parts = urlsplit(postgres_url)
-    connection = psycopg2.connect(postgres_url)
-    connection.autocommit = True  # a database cannot be made within a transaction
-    connection.cursor().execute(f"create database {name}")
-    connection.close()
-    return parts._replace(path=f"/{name}").geturl()
+    return empty_database(postgres_url)
 
 
 def fill(url, made):

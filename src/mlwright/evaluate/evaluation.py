@@ -40,7 +40,7 @@ __all__ = ["BASES", "Baseline", "Evaluation", "Importance", "evaluate", "permuta
 BASES = ("test", "cross-validation")
 _FEWEST_DRAWS = 200
 _CELLS = (
-    20_000_000  # predictions times draws: beyond that, draws give way, as intervals of many rows are narrow
+    6_000_000  # predictions times draws: beyond that, draws give way, as intervals of many rows are narrow
 )
 
 

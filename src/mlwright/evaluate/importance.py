@@ -37,11 +37,12 @@ def permutation_importance(
     n_repeats: int = 5,
     seed: int,
     max_rows: int = 2000,
+    max_predictions: int = _MOST_PREDICTIONS,
 ) -> list[Importance]:
     """Return what each raw column is worth: the loss of gain when its values are shuffled among the rows.
 
     Of columns that say the same thing each may look worthless, since the other still holds the answer. The work is
-    bounded by counts alone (at most 400,000 predicted rows), never by a clock, so that equal inputs give equal figures.
+    bounded by counts alone (`max_predictions`), never by a clock, so that equal inputs give equal figures.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ def permutation_importance(
         For the rows and the shuffles.
     max_rows : int, default=2000
         Rows looked at; more are thinned by a draw.
+    max_predictions : int, default=400,000
+        Rows predicted over all columns and repeats, if 200 a column are enough for that; less for slow models.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def permutation_importance(
     """
     if not columns:
         return []
-    n_rows, repeats = _bounded(len(y), len(columns), n_repeats, max_rows)
+    n_rows, repeats = _bounded(min(len(y), max_rows), len(columns), n_repeats, max_predictions)
     rows = np.sort(generator(seed, "importance", "rows").permutation(len(y))[:n_rows])
     table, truth = take(columns, rows), y[rows]
     base = metric.gain(truth, predict(table))
@@ -97,8 +100,7 @@ def permutation_importance(
     return sorted(found, key=lambda item: (-item.mean, item.column))
 
 
-def _bounded(n_rows: int, n_columns: int, n_repeats: int, max_rows: int) -> tuple[int, int]:
+def _bounded(n_rows: int, n_columns: int, n_repeats: int, most: int) -> tuple[int, int]:
     """Rows and repeats that keep the work within its bound: repeats give way first, then rows."""
-    n_rows = min(n_rows, max_rows)
-    repeats = max(1, min(n_repeats, _MOST_PREDICTIONS // (n_rows * n_columns)))
-    return min(n_rows, max(_FEWEST_ROWS, _MOST_PREDICTIONS // (n_columns * repeats))), repeats
+    repeats = max(1, min(n_repeats, most // (n_rows * n_columns)))
+    return min(n_rows, max(_FEWEST_ROWS, most // (n_columns * repeats))), repeats

@@ -42,6 +42,9 @@ __all__ = ["Built", "Prepared", "build", "prepare", "resampled_units"]
 
 _N_GOLDEN = 20
 _MOST_PROVEN = 500  # training rows that go through the three paths where no row was kept back
+_ROUGH, _THOROUGH = (2, 1000), (5, 2000)  # repeats and rows of the importances
+_MOST_PREDICTIONS = 400_000  # for importances; and of one row by one tree: about five seconds
+_MOST_WALKS = 200_000_000
 _N_BLOCKS = 20  # of time, for intervals that respect the order
 
 
@@ -269,11 +272,12 @@ def build(
     y = target_values(table, task)
     train_columns, train_y = take(columns, split.train), y[split.train]
     data = StudyData(train_columns, train_y, table.schema, task, split.folds, project.task_seed)
+    kept = prepared.evaluated
     listener(Event("step", "searching"))
-    study = run_study(data, deadline, journal=journal, replay=replay, listener=listener)
+    after = _rows_after(len(train_y), 0 if kept is None else kept.n_rows, len(columns), rough=rough)
+    study = run_study(data, deadline, journal=journal, replay=replay, rows_after=after, listener=listener)
 
     listener(Event("step", "evaluating"))
-    kept = prepared.evaluated
     rows_columns = train_columns if kept is None else kept.columns()
     truth = train_y if kept is None else target_values(kept, task)
     predict = _predictor(study)
@@ -320,6 +324,13 @@ def build(
         documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
     )
     return Built(contents, study, evaluation, (predicted, rows_columns, json_rows))
+
+
+def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> int:
+    """Return about how many rows are predicted after the search: reference, test, proof and importances."""
+    repeats, most = _ROUGH if rough else _THOROUGH
+    shuffled = min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_test or n_train))
+    return n_train + 4 * n_test + shuffled
 
 
 def _missing_shares(columns: Columns) -> dict[str, float]:
@@ -387,10 +398,18 @@ def _evaluate(
         **resampled_units(rows, split),
     )
     metric = get(prepared.task.metric)
-    repeats, most = (2, 1000) if rough else (5, 2000)
+    repeats, most = _ROUGH if rough else _THOROUGH
+    walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
     return measured.with_importance(
         permutation_importance(
-            _predictor(study), columns, truth, metric, n_repeats=repeats, seed=seed, max_rows=most
+            _predictor(study),
+            columns,
+            truth,
+            metric,
+            n_repeats=repeats,
+            seed=seed,
+            max_rows=most,
+            max_predictions=min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * prepared.task.n_outputs)),
         )
     )
 

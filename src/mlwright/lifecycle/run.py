@@ -35,8 +35,11 @@ from mlwright.tracking.tracker import Tracker
 
 __all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
 
-_PACKAGING_SHARE = 0.15  # of the budget, kept for evaluation, proof and registration
-_PACKAGING_SECONDS = 4.0  # but at least so much where the budget allows
+# What comes after the search, beside what the models themselves take (`run_study` knows that): seconds in all, for a
+# cell of a bootstrap draw, for a row of the proof and for each of its columns.
+_PACKAGING_SECONDS, _DRAW_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.5, 5e-7, 1e-4, 6e-6
+_DRAWS, _FEWEST_DRAWS, _DRAWN = 1000, 200, 6_000_000
+_MOST_PACKAGING = 0.5  # of the budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,7 @@ def train(
     try:
         if journal.results:
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
-        reserve = min(max(_PACKAGING_SECONDS, _PACKAGING_SHARE * deadline.seconds), 0.5 * deadline.seconds)
+        reserve = min(_packaging_seconds(prepared), _MOST_PACKAGING * deadline.seconds)
         search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
         built = build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
         listener(Event("step", "proving"))
@@ -270,6 +273,15 @@ def train(
     finally:
         journal.close()
     return replace(trained, alias=alias, verdict=verdict)
+
+
+def _packaging_seconds(prepared: Prepared) -> float:
+    """Estimate how long evaluation, proof and registration will take, apart from predicting."""
+    kept = prepared.evaluated
+    rows = len(prepared.split.train) if kept is None else kept.n_rows
+    draws = max(_FEWEST_DRAWS, min(_DRAWS, _DRAWN // (rows * prepared.task.n_outputs)))
+    proof = rows * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
+    return _PACKAGING_SECONDS + _DRAW_SECONDS * draws * rows + proof
 
 
 def _study_key(

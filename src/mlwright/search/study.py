@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
+_BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
 _BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
 _LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latency
 _MOST_MEMBERS = 5
@@ -103,6 +104,7 @@ def run_study(
     journal: Journal | None = None,
     replay: Sequence[TrialResult] | None = None,
     executor: Executor | None = None,
+    rows_after: int = 0,
     listener: Listener = silent,
 ) -> StudyResult:
     """Run a study to its end.
@@ -119,6 +121,8 @@ def run_study(
         Fit exactly these trials again, with the iterations that they record and no clock.
     executor : Executor, optional
         Where folds are fitted; by default this machine.
+    rows_after : int, default=0
+        How many rows the blend will have to predict before the deadline once it is refitted.
     listener : callable
         Hears of each trial.
     """
@@ -128,7 +132,8 @@ def run_study(
     # are the process's own, so that fits side by side cannot each have theirs.
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # the clock stops it
-        return _run(data, deadline, journal, replay, executor or Local(), listener)
+        fitter = _Fitter(data, executor or Local(), rows_after)
+        return _run(data, deadline, journal, replay, fitter, listener)
 
 
 def _run(
@@ -136,10 +141,9 @@ def _run(
     deadline: Deadline,
     journal: Journal | None,
     replay: Sequence[TrialResult] | None,
-    executor: Executor,
+    fitter: _Fitter,
     listener: Listener,
 ) -> StudyResult:
-    fitter = _Fitter(data, executor)
     done = {result.trial.number: result for result in (journal.results if journal else [])}
     recorded = None if replay is None else {result.trial.number: result for result in replay}
     trials = [result.trial for result in replay] if replay is not None else portfolio(data.task, data.y)
@@ -153,7 +157,8 @@ def _run(
             if recorded is None and (over or not _worth_starting(trial, results, left)):
                 continue
             iterations = None if recorded is None else recorded[trial.number].n_iterations
-            share = np.inf if recorded is not None else max(0.0, _TRIAL_SHARE * left)
+            share = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
+            share = np.inf if recorded is not None else max(0.0, share * left)
             result = fitter.trial(trial, Deadline(share), iterations)
             if journal is not None:
                 journal.add(result)
@@ -229,9 +234,10 @@ def _blend(data: StudyData, results: list[TrialResult], covered: np.ndarray) -> 
 class _Fitter:
     """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
 
-    def __init__(self, data: StudyData, executor: Executor) -> None:
+    def __init__(self, data: StudyData, executor: Executor, rows_after: int = 0) -> None:
         self.data = data
         self.executor = executor
+        self.rows_after = rows_after
         self.metric = metrics.get(data.task.metric)
         self.n_classes = len(data.task.labels)
         self._cache: dict[tuple[str, int], tuple[FeaturePlan, Floats, Floats]] = {}
@@ -239,6 +245,7 @@ class _Fitter:
         self._lock = threading.Lock()
         self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
         self._refitted: dict[int, Model] = {}
+        self._row_seconds: dict[str | int, float] = {}  # what a view or a trial's model takes for a row
 
     def time_for_trials(self, left: float, results: list[TrialResult]) -> float:
         """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
@@ -247,7 +254,13 @@ class _Fitter:
         refit = max(sum(members) / workers, max(members, default=0.0))
         linear = sum(self._refit_seconds(r) for r in results[: len(BASELINES)])
         a_second_more = self._refit_share() / workers
-        return (left - refit - linear) / (1 + a_second_more)
+        return (left - refit - linear - self._seconds_after(results)) / (1 + a_second_more)
+
+    def _seconds_after(self, results: list[TrialResult]) -> float:
+        """Return what the rows to predict afterwards will take with the slowest blend that may come."""
+        views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
+        models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
+        return self.rows_after * (views + sum(models[:_MOST_MEMBERS]))
 
     def _refit_share(self) -> float:
         """Return the seconds that one thread needs for all rows, for each second that the folds took."""
@@ -286,7 +299,10 @@ class _Fitter:
             model = kinds.load(kinds.MODELS, trial.model, family="model")(**trial.params)
             model.fit(fit_matrix, target[fit_rows], context)
             member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
-            return index, member.predict({trial.view: valid_matrix}), model
+            asked = time.monotonic()
+            values = member.predict({trial.view: valid_matrix})
+            self._row_seconds[trial.number] = (time.monotonic() - asked) / len(valid_rows)
+            return index, values, model
 
         outcomes = self.executor.map(fit, range(len(folds)))
         for index, values, _ in outcomes:
@@ -312,7 +328,9 @@ class _Fitter:
         fit_matrix = plan.fit_batch(
             take(data.columns, fit_rows), data.y[fit_rows], n_classes=self.n_classes, seed=seed
         )
+        asked = time.monotonic()
         made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
+        self._row_seconds[view] = (time.monotonic() - asked) / len(valid_rows)
         size = made[1].nbytes + made[2].nbytes
         with self._lock:
             if self._cached_bytes + size <= _CACHE_BYTES:

@@ -44,6 +44,20 @@ def quiet_import() -> None:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what MLflow logs while it opens to itself, also where the user's program imported and configured it."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
 def translated(what: str) -> Iterator[None]:
     """Turn MLflow's errors into ours, with `what` as the thing that went wrong."""
     from mlflow.exceptions import MlflowException
@@ -72,6 +86,11 @@ def open_client(store: Store) -> Any:
         If the server or the database cannot be reached, or is of another MLflow version's schema.
     """
     quiet_import()
+    with _quiet():
+        return _client(store)
+
+
+def _client(store: Store) -> Any:
     if store.is_local:
         prepare_database(store)
     from mlflow.tracking import MlflowClient
