@@ -299,3 +299,10 @@ def test_a_header_of_ten_thousand_columns_is_read(tmp_path):
     table = read(path)
     assert table.column_names == names
     assert table.num_rows == 3
+
+
+@pytest.mark.parametrize("body", [b"\x00", "a,b\n1,2\n".encode("utf-16-le") + b"\x31"])
+def test_half_a_character_at_the_end_is_our_error(tmp_path, body):
+    (tmp_path / "a.csv").write_bytes(body)
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        read(tmp_path / "a.csv")

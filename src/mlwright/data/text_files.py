@@ -197,10 +197,16 @@ def text_file(path: Path, stack: ExitStack, notes: list[str]) -> TextFile:
         copy.open("w", encoding="utf-8", newline="") as file,
     ):
         decoder = codecs.getincrementaldecoder(encoding)("strict")
-        while chunk := raw.read(_CHUNK):
-            text = decoder.decode(chunk)
-            file.write(text.replace("\r", "\n") if old_lines else text)
-        file.write(decoder.decode(b"", final=True))
+        try:
+            while chunk := raw.read(_CHUNK):
+                text = decoder.decode(chunk)
+                file.write(text.replace("\r", "\n") if old_lines else text)
+            file.write(decoder.decode(b"", final=True))
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"'{path}' is not the {encoding} text that it begins as: {error.reason}",
+                fix="save it again as UTF-8",
+            ) from error
     return TextFile(copy, "none", sample.replace("\r", "\n") if old_lines else sample, whole)
 
 
