@@ -1,7 +1,10 @@
 """LightGBM against the lightgbm package itself, and against texts that must never reach its C++."""
 
 import gc
+import os
 import re
+import subprocess
+import sys
 import threading
 
 import lightgbm
@@ -289,3 +292,17 @@ def test_what_the_audit_lets_through_does_not_hurt_the_library(text, data):
     native = NativeBooster(mutant.encode(), 5, 1)
     X, _ = with_categories(REGRESSION, 20)
     assert not np.isnan(native.predict(X)).any()
+
+
+def test_threads_wait_without_spinning_wherever_the_library_is_loaded():
+    """OpenMP reads the policy once, when it is loaded; it shows what it read where it is asked to."""
+    script = "from mlwright.models.lightgbm_native import _library; _library()"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment | {"OMP_DISPLAY_ENV": "TRUE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"OMP_WAIT_POLICY\s*=\s*'?PASSIVE", done.stderr)

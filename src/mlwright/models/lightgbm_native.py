@@ -26,6 +26,9 @@ __all__ = ["NativeBooster", "library_path"]
 _FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 _NORMAL = 0  # C_API_PREDICT_NORMAL: sigmoid, softmax and exp are applied
 _ONE_THREAD_BELOW = 2_000  # rows; waking other threads costs more than it gives
+# OpenMP's threads wait for each other by spinning unless told otherwise before it is loaded. On cores that others use
+# as well, a fit with two threads then takes fifty times as long as one with one.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _NAMES = {"darwin": "lib_lightgbm.dylib", "win32": "lib_lightgbm.dll"}
 
 

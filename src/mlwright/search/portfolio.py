@@ -14,7 +14,7 @@ __all__ = ["BASELINES", "portfolio"]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
-_DUMMY = ("dummy", "native", {}, "identity")
+_DUMMY = ("dummy", "linear", {}, "identity")  # it reads no column: of all views the one that is made anyway
 _LINEAR = ("linear", "linear", {"alpha": 1.0}, "identity")
 _LINEAR_STRONG = ("linear", "linear", {"alpha": 30.0}, "identity")
 _LIGHTGBM = (

@@ -40,6 +40,7 @@ _LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latenc
 _MOST_MEMBERS = 5
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _CACHE_BYTES = 2**30
+_ROWS_FOR_THREADS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +267,13 @@ class _Fitter:
         """Return the seconds that one thread needs for all rows, for each second that the folds took."""
         folds = self.data.folds
         waves = -(-len(folds) // self.executor.workers)
-        alone = self.executor.workers if len(folds) == 1 else 1  # a single fold had all the threads
+        alone = self._threads(len(folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
         return _REFIT_FACTOR * alone / max(1, waves) * len(self.data.y) / max(1.0, n_fitted)
+
+    def _threads(self, n_fits: int) -> int:
+        """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
+        return self.executor.workers if n_fits == 1 and len(self.data.y) >= _ROWS_FOR_THREADS else 1
 
     def _refit_seconds(self, result: TrialResult) -> float:
         return self._refit_share() * result.seconds
@@ -283,8 +288,10 @@ class _Fitter:
         def fit(index: int) -> tuple[int, Floats, Model]:
             wave = index // self.executor.workers
             share = deadline.left / (waves - wave) if np.isfinite(deadline.seconds) else np.inf
-            stop_at = Deadline(max(share, _BASELINE_SECONDS / waves) if trial.model in BASELINES else share)
+            stop_at = Deadline(share)
             plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
+            if trial.model in BASELINES:
+                stop_at = Deadline(max(stop_at.left, _BASELINE_SECONDS / waves))
             fit_rows, valid_rows = folds[index]
             target = _linked(data.y, trial.link)
             context = FitContext(
@@ -293,7 +300,7 @@ class _Fitter:
                 valid=None if iterations else (valid_matrix, target[valid_rows]),
                 n_iterations=iterations[index] if iterations else None,
                 stop=lambda: stop_at.left <= 0,
-                threads=1 if len(folds) > 1 else self.executor.workers,
+                threads=self._threads(len(folds)),
                 seed=seeds.derive(data.seed, "trial", trial.number, index),
             )
             model = kinds.load(kinds.MODELS, trial.model, family="model")(**trial.params)
@@ -360,7 +367,7 @@ class _Fitter:
                     task=data.task,
                     categorical=plan.categorical,
                     n_iterations=_wanted(kind, result.n_iterations),
-                    threads=1 if len(chosen) > 1 else self.executor.workers,
+                    threads=self._threads(len(chosen)),
                     seed=seeds.derive(data.seed, "refit", trial.number),
                 )
                 model = kind(**trial.params).fit(matrix, _linked(data.y, trial.link), context)
