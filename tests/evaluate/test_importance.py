@@ -49,7 +49,7 @@ def test_strings_are_shuffled_too_and_inputs_stay_as_they_are():
     assert [item.column for item in found] == ["city", "noise"]
     assert found[0].mean == pytest.approx(spread, rel=0.1)
     assert found[1].mean == 0
-    assert sizes == [500, 1500, 1500]
+    assert sizes == [500, 3000]  # the rows themselves, then three shuffles of each column in one call
     assert np.array_equal(codes, before)
 
 
@@ -80,6 +80,26 @@ def test_work_is_bounded_by_counts(n_columns):
     assert asked[0] <= 410_000
     assert found[0].column == "0"
     assert found[0].mean > 0
+
+
+def test_wide_tables_are_asked_in_a_few_calls_and_say_the_same():
+    draw = np.random.default_rng(3)
+    columns = {f"x{i}": draw.normal(size=400) for i in range(300)} | {
+        "city": Coded(draw.integers(-1, 3, 400).astype(np.int32), ["a", "b", "c"])
+    }
+    y = columns["x7"] + columns["city"].codes
+    calls = []
+
+    def predict(given):
+        calls.append(len(given["x7"]))
+        return (given["x7"] + given["city"].codes)[:, None]
+
+    found = permutation_importance(predict, columns, y, get("mae"), seed=0)
+    assert len(calls) < 100
+    assert {item.column for item in found if item.mean > 0} == {"x7", "city"}
+    few = {name: columns[name] for name in ("city", "x7")}
+    again = permutation_importance(predict, few, y, get("mae"), seed=0, n_repeats=3)
+    assert again == found[:2]
 
 
 def test_no_columns_have_no_importance():

@@ -66,13 +66,17 @@ def columns(table: pa.Table, schema: Schema, names: list[str] | None = None) -> 
         Which columns; by default those with the role of a feature.
     """
     wanted = [column.name for column in schema.features] if names is None else names
-    present = set(table.column_names)
-    return {
-        name: _read_column(table.column(name), schema[name])
-        if name in present
-        else _absent(schema[name], table.num_rows)
-        for name in wanted
-    }
+    # One name is looked up as it is: a table of thousands of columns would be walked through for each of them.
+    if len(wanted) == 1:
+        return {name: _read_one(table, schema[name]) for name in wanted}
+    of_name = {column.name: column for column in schema.columns}
+    return {name: _read_one(table, of_name.get(name) or schema[name]) for name in wanted}
+
+
+def _read_one(table: pa.Table, column: Column) -> Floats | Coded:
+    if not table.schema.get_all_field_indices(column.name):
+        return _absent(column, table.num_rows)
+    return _read_column(table.column(column.name), column)
 
 
 def _absent(column: Column, n_rows: int) -> Floats | Coded:

@@ -15,7 +15,9 @@ from mlwright.metrics.base import Metric
 __all__ = ["Importance", "permutation_importance"]
 
 _MOST_PREDICTIONS = 400_000  # of one row each, over all columns and repeats: seconds, not minutes
-_FEWEST_ROWS = 200
+_MOST_CELLS = 200_000_000  # of all these rows: seconds for the plan of a wide table
+_CELLS_A_CALL = 4_000_000
+_FEWEST_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def permutation_importance(
     max_rows : int, default=2000
         Rows looked at; more are thinned by a draw.
     max_predictions : int, default=400,000
-        Rows predicted over all columns and repeats, if 200 a column are enough for that; less for slow models.
+        Rows predicted over all columns and repeats, if 100 a column are enough for that; less for slow models.
 
     Returns
     -------
@@ -86,21 +88,32 @@ def permutation_importance(
     rows = np.sort(generator(seed, "importance", "rows").permutation(len(y))[:n_rows])
     table, truth = take(columns, rows), y[rows]
     base = metric.gain(truth, predict(table))
-    tiled = take(table, np.tile(np.arange(n_rows), repeats))
+    size, names = n_rows * repeats, list(columns)
+    together = max(
+        1, _CELLS_A_CALL // (size * len(names))
+    )  # few large calls: a plan costs something each time
     found = []
-    for name, values in columns.items():
-        draw = generator(seed, "importance", name)
-        shuffled = rows[np.concatenate([draw.permutation(n_rows) for _ in range(repeats)])]
-        cells = (
-            Coded(values.codes[shuffled], values.levels) if isinstance(values, Coded) else values[shuffled]
-        )
-        predicted = predict({**tiled, name: cells})
-        losses = [base - metric.gain(truth, predicted[r * n_rows : (r + 1) * n_rows]) for r in range(repeats)]
-        found.append(Importance(name, float(np.mean(losses)), float(min(losses)), float(max(losses))))
+    for start in range(0, len(names), together):
+        asked = names[start : start + together]
+        tiled = take(table, np.tile(np.arange(n_rows), repeats * len(asked)))
+        for place, name in enumerate(asked):
+            draw = generator(seed, "importance", name)
+            shuffled = rows[np.concatenate([draw.permutation(n_rows) for _ in range(repeats)])]
+            here, values, cells = slice(place * size, (place + 1) * size), columns[name], tiled[name]
+            if isinstance(values, Coded) and isinstance(cells, Coded):
+                cells.codes[here] = values.codes[shuffled]
+            elif isinstance(values, np.ndarray) and isinstance(cells, np.ndarray):
+                cells[here] = values[shuffled]
+        answers = np.split(predict(tiled), repeats * len(asked))
+        for place, name in enumerate(asked):
+            own = answers[place * repeats : (place + 1) * repeats]
+            losses = [base - metric.gain(truth, answer) for answer in own]
+            found.append(Importance(name, float(np.mean(losses)), float(min(losses)), float(max(losses))))
     return sorted(found, key=lambda item: (-item.mean, item.column))
 
 
 def _bounded(n_rows: int, n_columns: int, n_repeats: int, most: int) -> tuple[int, int]:
     """Rows and repeats that keep the work within its bound: repeats give way first, then rows."""
+    most = min(most, _MOST_CELLS // n_columns)
     repeats = max(1, min(n_repeats, most // (n_rows * n_columns)))
     return min(n_rows, max(_FEWEST_ROWS, most // (n_columns * repeats))), repeats
