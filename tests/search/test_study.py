@@ -249,6 +249,10 @@ def test_time_for_the_refit_is_kept_as_the_folds_say():
     # The boosting takes 7 s, the baselines beside it 0.7 + 1.4 s; each further second costs 0.35 s of refit.
     assert fitter.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1) / 1.35)
     assert fitter.time_for_trials(5.0, results) < 0
+    fitter.rows_after = 1_000, 50_000
+    fitter._row_seconds = {"native": 1e-3, 0: 0.0, 1: 1e-3, 2: 2e-3}
+    # 1,000 rows of 4 ms each, and importances that are cut off at 5 s instead of 200 s.
+    assert fitter.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1 - 4 - 5) / 1.35)
 
 
 def test_a_score_without_meaning_survives_the_journal(tmp_path):

@@ -44,7 +44,7 @@ _N_GOLDEN = 20
 _MOST_PROVEN = 500  # training rows that go through the three paths where no row was kept back
 _ROUGH, _THOROUGH = (2, 1000), (5, 2000)  # repeats and rows of the importances
 _MOST_PREDICTIONS = 400_000  # for importances; and of one row by one tree: about five seconds
-_MOST_WALKS = 200_000_000
+_MOST_WALKS = 100_000_000
 _N_BLOCKS = 20  # of time, for intervals that respect the order
 
 
@@ -326,11 +326,11 @@ def build(
     return Built(contents, study, evaluation, (predicted, rows_columns, json_rows))
 
 
-def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> int:
-    """Return about how many rows are predicted after the search: reference, test, proof and importances."""
+def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> tuple[int, int]:
+    """Return about how many rows are predicted after the search: for reference, test and proof; for importances."""
     repeats, most = _ROUGH if rough else _THOROUGH
     shuffled = min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_test or n_train))
-    return n_train + 4 * n_test + shuffled
+    return n_train + 4 * n_test, shuffled
 
 
 def _missing_shares(columns: Columns) -> dict[str, float]:

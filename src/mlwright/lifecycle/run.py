@@ -18,7 +18,7 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.core.files import canonical_json
 from mlwright.data.fingerprint import fingerprint, row_hashes
 from mlwright.data.read import read_noted
-from mlwright.data.schema import Schema
+from mlwright.data.schema import Schema, TaskKind
 from mlwright.data.snapshot import save
 from mlwright.data.split import Pinned
 from mlwright.data.table import Table
@@ -36,8 +36,9 @@ from mlwright.tracking.tracker import Tracker
 __all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
 
 # What comes after the search, beside what the models themselves take (`run_study` knows that): seconds in all, for a
-# cell of a bootstrap draw, for a row of the proof and for each of its columns.
-_PACKAGING_SECONDS, _DRAW_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.5, 5e-7, 1e-4, 6e-6
+# row in a draw of the bootstrap, for a row of the proof and for each of its columns.
+_PACKAGING_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.0, 5e-5, 4e-6
+_DRAW_SECONDS = {TaskKind.BINARY: 4e-7, TaskKind.MULTICLASS: 3.5e-7, TaskKind.REGRESSION: 2e-7}
 _DRAWS, _FEWEST_DRAWS, _DRAWN = 1000, 200, 6_000_000
 _MOST_PACKAGING = 0.5  # of the budget
 
@@ -281,7 +282,7 @@ def _packaging_seconds(prepared: Prepared) -> float:
     rows = len(prepared.split.train) if kept is None else kept.n_rows
     draws = max(_FEWEST_DRAWS, min(_DRAWS, _DRAWN // (rows * prepared.task.n_outputs)))
     proof = rows * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
-    return _PACKAGING_SECONDS + _DRAW_SECONDS * draws * rows + proof
+    return _PACKAGING_SECONDS + _DRAW_SECONDS[prepared.task.kind] * draws * rows + proof
 
 
 def _study_key(

@@ -37,6 +37,10 @@ class FitContext:
         Matrix columns that hold codes without an order (NaN is missing).
     valid : tuple of (ndarray, ndarray), optional
         Rows to stop early on.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row of the fit counts, more than 0; None is 1 for all.
+    valid_weights : ndarray, optional
+        The same for the rows of `valid`.
     n_iterations : int, optional
         Fit exactly so many iterations and do not stop early: a refit, or a replay of a recorded fit.
     stop : callable
@@ -50,6 +54,8 @@ class FitContext:
     task: Task
     categorical: tuple[int, ...] = ()
     valid: tuple[Floats, Floats] | None = None
+    weights: Floats | None = None
+    valid_weights: Floats | None = None
     n_iterations: int | None = None
     stop: Callable[[], bool] = field(default=_never)
     threads: int = 1
@@ -72,6 +78,18 @@ class Model(ABC):
     def __init__(self, **params: Any) -> None:
         check(type(self).__name__, params, self.rules)
         self.params = params
+
+    @classmethod  # noqa: B027 - a learner without a package of its own has nothing to do
+    def prepare(cls) -> None:
+        """Import what `fit` needs: a learner's package takes seconds to load, which belong to no fit's time."""
+
+    @classmethod
+    def price(cls, params: Mapping[str, Any], n_iterations: int, n_outputs: int) -> float:  # noqa: ARG003 - the seam's
+        """Return about how many microseconds `predict_row` takes: a figure of the kind, not of this machine.
+
+        A search that chooses by it chooses the same on every machine.
+        """
+        return 10.0
 
     @abstractmethod
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:

@@ -74,6 +74,11 @@ class CatBoost(Model):
         "rsm": Number(0.01, 1),
     }
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import the learner's package."""
+        import catboost  # noqa: F401 - the import is the purpose
+
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit; see `Model.fit`. `context.stop` is asked after each iteration."""
         task = context.task

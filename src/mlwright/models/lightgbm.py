@@ -83,6 +83,11 @@ class LightGBM(Model):
         "path_smooth": Number(0, 1e9),
     }
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import the learner's package."""
+        import lightgbm  # noqa: F401 - the import is the purpose
+
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit; see `Model.fit`. `context.stop` is asked after each iteration."""
         import lightgbm

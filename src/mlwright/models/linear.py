@@ -53,6 +53,11 @@ class Linear(Model):
         "max_iterations": Number(1, 100_000, integer=True),
     }
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import the learner's package."""
+        import sklearn.linear_model  # noqa: F401 - the import is the purpose
+
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit; `context.stop` is asked before the start and every 50 iterations of L-BFGS."""
         from threadpoolctl import threadpool_limits

@@ -41,6 +41,7 @@ _MOST_MEMBERS = 5
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _CACHE_BYTES = 2**30
 _ROWS_FOR_THREADS = 50_000
+_IMPORTANCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def run_study(
     journal: Journal | None = None,
     replay: Sequence[TrialResult] | None = None,
     executor: Executor | None = None,
-    rows_after: int = 0,
+    rows_after: tuple[int, int] = (0, 0),
     listener: Listener = silent,
 ) -> StudyResult:
     """Run a study to its end.
@@ -122,8 +123,9 @@ def run_study(
         Fit exactly these trials again, with the iterations that they record and no clock.
     executor : Executor, optional
         Where folds are fitted; by default this machine.
-    rows_after : int, default=0
-        How many rows the blend will have to predict before the deadline once it is refitted.
+    rows_after : (int, int)
+        How many rows the blend will have to predict before the deadline once it is refitted, and how many shuffled ones
+        for the importances, which are given up to five seconds.
     listener : callable
         Hears of each trial.
     """
@@ -157,6 +159,8 @@ def _run(
             left = fitter.time_for_trials(deadline.left, results)
             if recorded is None and (over or not _worth_starting(trial, results, left)):
                 continue
+            kinds.load(kinds.MODELS, trial.model, family="model").prepare()
+            left = fitter.time_for_trials(deadline.left, results)
             iterations = None if recorded is None else recorded[trial.number].n_iterations
             share = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
             share = np.inf if recorded is not None else max(0.0, share * left)
@@ -235,7 +239,7 @@ def _blend(data: StudyData, results: list[TrialResult], covered: np.ndarray) -> 
 class _Fitter:
     """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
 
-    def __init__(self, data: StudyData, executor: Executor, rows_after: int = 0) -> None:
+    def __init__(self, data: StudyData, executor: Executor, rows_after: tuple[int, int] = (0, 0)) -> None:
         self.data = data
         self.executor = executor
         self.rows_after = rows_after
@@ -261,7 +265,14 @@ class _Fitter:
         """Return what the rows to predict afterwards will take with the slowest blend that may come."""
         views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
         models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
-        return self.rows_after * (views + sum(models[:_MOST_MEMBERS]))
+        a_row = views + sum(models[:_MOST_MEMBERS])
+        rows, shuffled = self.rows_after
+        return rows * a_row + min(shuffled * a_row, _IMPORTANCE_SECONDS)
+
+    def _note_row(self, of: str | int, seconds: float) -> None:
+        """Keep the least time of a row: the first call loads libraries, and others may share the cores."""
+        with self._lock:
+            self._row_seconds[of] = min(seconds, self._row_seconds.get(of, math.inf))
 
     def _refit_share(self) -> float:
         """Return the seconds that one thread needs for all rows, for each second that the folds took."""
@@ -308,7 +319,7 @@ class _Fitter:
             member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
             asked = time.monotonic()
             values = member.predict({trial.view: valid_matrix})
-            self._row_seconds[trial.number] = (time.monotonic() - asked) / len(valid_rows)
+            self._note_row(trial.number, (time.monotonic() - asked) / len(valid_rows))
             return index, values, model
 
         outcomes = self.executor.map(fit, range(len(folds)))
@@ -337,7 +348,7 @@ class _Fitter:
         )
         asked = time.monotonic()
         made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
-        self._row_seconds[view] = (time.monotonic() - asked) / len(valid_rows)
+        self._note_row(view, (time.monotonic() - asked) / len(valid_rows))
         size = made[1].nbytes + made[2].nbytes
         with self._lock:
             if self._cached_bytes + size <= _CACHE_BYTES:
