@@ -56,11 +56,13 @@ class _Auto(BaseEstimator):
         metric: str | None = None,
         random_state: Any = None,
         folder: str | Path | None = None,
+        n_trials: int | None = None,
     ) -> None:
         self.budget_s = budget_s
         self.metric = metric
         self.random_state = random_state
         self.folder = folder
+        self.n_trials = n_trials
 
     def _start(self, X: Any, y: Any) -> tuple[Deadline, pa.Table]:
         """Start the clock and read the features."""
@@ -83,6 +85,8 @@ class _Auto(BaseEstimator):
             task_kind=kind,
             task_metric=self.metric,
             task_holdout=0.0,
+            task_budget=self.budget_s,
+            task_trials=None if self.n_trials is None else max(2, self.n_trials),
             task_seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
             data_kinds=dict.fromkeys(numbers, str(Kind.NUMERIC)),
         )
@@ -216,6 +220,9 @@ class AutoClassifier(ClassifierMixin, _Auto):
     folder : str or Path, optional
         Where the bundle is written (``folder/bundle``, replaced by each `fit`); by default a temporary folder that goes
         with the estimator.
+    n_trials : int, optional
+        Try at most so many configurations; by default as many as the budget holds. With it, and a budget that is long
+        enough for them, the same `random_state` gives the same model.
 
     Attributes
     ----------

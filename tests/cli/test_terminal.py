@@ -20,7 +20,7 @@ from mlwright.cli import main
 from mlwright.cli.grammar import parser
 from mlwright.cli.paint import Paint
 
-RUN = ("run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "10s")
+RUN = ("run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "30s", "--trials", "5")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

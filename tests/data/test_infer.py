@@ -55,6 +55,16 @@ def numbers(values: Any, column: Column) -> list[float]:
         (["3M", "1.5K"], [3e6, 1500]),
         (["-1e-3", "+2.5"], [-0.001, 2.5]),
         (["36 months", "1 month"], [36, 1]),
+        (["36 mo.", "1 mo."], [36, 1]),
+        (["1 week", "3 days"], [7, 3]),
+        (["45%", "3.5%"], [45, 3.5]),
+        (["5'11\"", "6'0\""], [71, 72]),
+        (["5 ft 11 in", "6 ft"], [71, 72]),
+        (["17:30", "00:15:36"], [17.5, 0.26]),
+        (["1:30 PM", "12:15 am"], [13.5, 0.25]),
+        (["2h 30m", "45m", "1h"], [2.5, 0.75, 1]),
+        (["< 1 year", "1 year", "2 years", "3 years", "4 years", "5+ years"], [0.5, 1, 2, 3, 4, 5]),
+        (["1200", "1,350", "900", "1000 - 1500", "$800"], [1200, 1350, 900, 1250, 800]),
     ],
 )
 def test_numbers_written_as_text(values: list[str], expected: list[float]) -> None:
@@ -68,7 +78,7 @@ def test_numbers_written_as_text(values: list[str], expected: list[float]) -> No
 @pytest.mark.parametrize(
     "values",
     [["A17", "B18"], ["1A", "2B"], ["1st", "2nd"], ["10+ years", "< 1 year"], ["$5", "€6"], ["1.2.3", "2.0.1"],
-     ["555-1234", "555-9876"], ["007", "12"], ["192.168.0.1", "10.0.0.1"], ["5'11\"", "6'0\""]],
+     ["555-1234", "555-9876"], ["007", "12"], ["192.168.0.1", "10.0.0.1"]],
 )  # fmt: skip
 def test_codes_are_no_numbers(values: list[str]) -> None:
     column = one(values * 20)
@@ -99,6 +109,17 @@ def test_codes_are_no_numbers(values: list[str]) -> None:
         ("%b-%Y", ["%b-%Y"]),
         ("%Y %b", ["%Y %b"]),
         ("%Y-%m", ["%Y-%m"]),
+        ("%Y-%m-%d %H:%M:%S UTC", ["%Y-%m-%d %H:%M:%S UTC"]),
+        ("%Y%m%dT%H%M%S", ["%Y%m%dT%H%M%S"]),
+        ("%Y-%m-%d %I:%M %p", ["%Y-%m-%d %I:%M %p"]),
+        ("%d-%B-%Y", ["%d-%B-%Y"]),
+        ("%Y-%b-%d", ["%Y-%b-%d"]),
+        ("%d%b%Y:%H:%M:%S", ["%d%b%Y:%H:%M:%S"]),
+        ("%m/%d/%Y, %I:%M %p", ["%m/%d/%Y, %I:%M %p"]),
+        ("%a %b %d %Y", ["%a %b %d %Y"]),
+        ("%B, %Y", ["%B, %Y"]),
+        ("%m-%Y", ["%m-%Y"]),
+        ("%b%Y", ["%b%Y"]),
     ],
 )
 def test_dates_written_as_text(form: str, formats: list[str]) -> None:
@@ -123,6 +144,52 @@ def test_day_or_month_first_is_decided_by_the_whole_column() -> None:
     assert mixed.format == {"formats": ["%d/%m/%Y"]}
     assert "other way round" in mixed.why
     assert "1 of 438 cannot be read and count as missing: '01/31/2020'" in mixed.why
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "last"),
+    [
+        ([f"{day}{'st' if day == 1 else 'th'} Sept. 2014" for day in (1, 4, 30)], "2014-09-01", "2014-09-30"),
+        (["2014Q1", "2014Q2", "2015Q4"], "2014-01-01", "2015-10-01"),
+        (["Q1 2014", "Q2 2014", "Q4 2015"], "2014-01-01", "2015-10-01"),
+        (["2014-1-30", "2014-2-3", "2014-12-11"], "2014-01-30", "2014-12-11"),
+    ],
+)
+def test_dates_that_no_one_format_writes(values: list[str], first: str, last: str) -> None:
+    column = one(values * 20)
+    assert column.kind is Kind.DATETIME
+    expected = [dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp() for day in (first, last)]
+    assert [column.low, column.high] == expected
+    assert numbers(values, column)[0] == expected[0]
+
+
+def test_numbers_are_dates_where_the_project_says_so() -> None:
+    raw = pa.table({"serial": [41640, 41641, 43831.5], "made": [1999, 2001, 2014], "n": [1, 2, 3]})
+    schema = infer(raw, kinds={"serial": Kind.DATETIME, "made": Kind.DATETIME})
+    moments = [dt.datetime.fromtimestamp(column.high or 0, dt.UTC) for column in schema.columns[:2]]
+    assert [moment.isoformat() for moment in moments] == [
+        "2020-01-01T12:00:00+00:00",
+        "2014-01-01T00:00:00+00:00",
+    ]
+    assert "days of a spreadsheet" in schema["serial"].why
+    assert infer(raw)["serial"].kind is Kind.NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "form"),
+    [
+        ("day8", [int(f"2014{1 + i % 12:02d}{1 + i % 28:02d}") for i in ROWS], {"formats": ["%Y%m%d"]}),
+        ("stamp", [20140131000000 + 10000 * (i % 24) + i % 60 for i in ROWS], {"formats": ["%Y%m%d%H%M%S"]}),
+        ("month", [201401 + i % 12 for i in ROWS], {"formats": ["%Y%m"]}),
+        ("visits", [201401 + i % 12 for i in ROWS], None),
+        ("lastSeen", [(1577836800 + 3600 * i) * 1000 for i in ROWS], {"epoch": 1e-3}),
+        ("yearID", [1990 + i % 30 for i in ROWS], None),
+    ],
+)
+def test_dates_in_digits(name: str, values: list[int], form: dict[str, Any] | None) -> None:
+    column = one(values, name)
+    assert column.kind is (Kind.NUMERIC if form is None else Kind.DATETIME)
+    assert column.format == (form or {})
 
 
 @pytest.mark.parametrize(

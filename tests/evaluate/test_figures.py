@@ -10,7 +10,10 @@ from scipy.stats import binomtest
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
+from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate import figures
+
+TASK = Task(TaskKind.BINARY, "y", "roc_auc", ("a", "b"))
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 7), (1, 3), (8, 10), (63, 100), (999, 1000), (5, 5)])
@@ -62,7 +65,7 @@ def test_confusion_is_scikit_learns(binary, multiclass):
 
 
 def test_a_class_that_is_never_called_has_no_precision():
-    found = figures.confusion(np.array([0.0, 1.0, 0.0]), np.array([[0.1], [0.2], [0.3]]), ("a", "b"))
+    found = figures.confusion(np.array([0.0, 1.0, 0.0]), np.array([[0.1], [0.2], [0.3]]), TASK)
     assert found.matrix == ((2, 0), (1, 0))
     assert found.classes[1].precision == figures.Share(0, 0, 0.0, 1.0)
     assert found.classes[1].recall.share == 0

@@ -53,6 +53,8 @@ def test_native():
         ("many", "category_codes"),
         ("many", "target_encoding"),
         ("since", "datetime_parts"),
+        ("note", "text_score"),
+        ("note", "text_statistics"),
         ("note", "text_svd"),
     ]
 
@@ -66,6 +68,8 @@ def test_encoded():
         ("more", "target_encoding"),
         ("many", "target_encoding"),
         ("since", "datetime_parts"),
+        ("note", "text_score"),
+        ("note", "text_statistics"),
         ("note", "text_svd"),
     ]
 
@@ -79,7 +83,7 @@ def test_linear():
         ("more", "target_encoding"),
         ("many", "target_encoding"),
         ("since", "datetime_parts"),
-        ("note", "text_tfidf"),
+        ("note", "text_score"),
     ]
     by_name = {t.column: t for t in build(SCHEMA, "linear", n_rows=100, task=BINARY).transforms}
     assert by_name["since"].cyclic
@@ -94,14 +98,6 @@ def test_encodings_are_scaled_for_linear_models_only():
     of = {r: build(SCHEMA, r, n_rows=100, task=REGRESSION).transforms for r in ("linear", "encoded")}
     assert [t.scaled for t in of["linear"] if t.kind == "target_encoding"] == [True, True]
     assert not any(t.scaled for t in of["encoded"] if t.kind == "target_encoding")
-
-
-@pytest.mark.parametrize(("n_rows", "terms"), [(100, 2000), (20_000, 2000), (400_000, 100), (10**9, 50)])
-def test_a_text_matrix_stays_within_memory(n_rows, terms):
-    (text,) = [
-        t for t in build(SCHEMA, "linear", n_rows=n_rows, task=BINARY).transforms if t.kind == "text_tfidf"
-    ]
-    assert text.max_terms == terms
 
 
 def test_rare_levels_are_rarer_in_small_tables():

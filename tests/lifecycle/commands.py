@@ -37,6 +37,17 @@ def make(folder):
     """Train on customers.csv in `folder`."""
     source = write(folder / "customers.csv")
     done = command(
-        "run", source, "--target", "churned", "--budget", "20s", "--name", "churn", "--json", folder=folder
+        "run",
+        source,
+        "--target",
+        "churned",
+        "--budget",
+        "60s",
+        "--trials",
+        "7",
+        "--name",
+        "churn",
+        "--json",
+        folder=folder,
     )
     return Made(folder, source, json.loads(done.stdout))

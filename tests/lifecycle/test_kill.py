@@ -42,7 +42,7 @@ SCRIPT = textwrap.dedent(
         return result
     setattr(owner, last, deadly)
     from mlwright.cli import main
-    sys.exit(main(["run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "20s", "--json"]))
+    sys.exit(main(["run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "60s", "--trials", "6", "--json"]))
     """
 )
 
@@ -73,7 +73,17 @@ def test_a_killed_run_goes_on_and_ends_well(moment, tmp_path):
         finished = sum(b'"fold_scores"' in line for line in journals[0].read_bytes().splitlines())
 
     again = command(
-        "run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "20s", folder=tmp_path
+        "run",
+        "customers.csv",
+        "--target",
+        "churned",
+        "--name",
+        "churn",
+        "--budget",
+        "60s",
+        "--trials",
+        "6",
+        folder=tmp_path,
     )
     assert (f"going on from {finished} finished trials" in again.stderr) == (finished > 0)
     (model,) = json.loads(command("models", "--json", folder=tmp_path).stdout)

@@ -60,7 +60,7 @@ def test_a_table_in_postgres_becomes_a_model_that_postgres_registers(base, tmp_p
     fill(base, made)
     told = command(
         "run", base, "--query", "select * from customers order by customer_id", "--target", "churned",
-        "--name", "churn", "--budget", "20s", folder=tmp_path, url=base,
+        "--name", "churn", "--budget", "60s", "--trials", "4", folder=tmp_path, url=base,
     )  # fmt: skip
     assert told["task"]["labels"] == [False, True]
     assert told["alias"] == "champion"

@@ -149,3 +149,28 @@ def test_wrong_calls():
         interval(get("brier"), y, p, groups=y, blocks=y)
     with pytest.raises(ParameterError, match="one for each"):
         interval(get("brier"), y, p, groups=y[:3])
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_interval_of_a_weighted_mean_is_the_delta_method_s(paired):
+    random = np.random.default_rng(5)
+    y, weights = np.zeros(2000), random.exponential(size=2000)
+    a, b = random.exponential(size=(2, 2000, 1))
+    losses = b[:, 0] - a[:, 0] if paired else a[:, 0]
+    mean = np.average(losses, weights=weights)
+    error = np.sqrt(np.sum((weights * (losses - mean)) ** 2)) / weights.sum()
+    if paired:
+        found = paired_interval(get("mae"), y, a, b, weights=weights, n_draws=4000)
+    else:
+        found = interval(get("mae"), y, a, weights=weights, n_draws=4000)
+    assert found.estimate == pytest.approx(mean)
+    np.testing.assert_allclose(
+        [found.low, found.high], mean + 1.96 * error * np.array([-1, 1]), atol=0.1 * error
+    )
+
+
+def test_weights_of_one_change_no_interval():
+    random = np.random.default_rng(5)
+    y, p = binary(random, 120)
+    plain = interval(get("roc_auc"), y, p, groups=np.arange(120) // 3, seed=4)
+    assert plain == interval(get("roc_auc"), y, p, weights=np.ones(120), groups=np.arange(120) // 3, seed=4)

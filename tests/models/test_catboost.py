@@ -12,7 +12,7 @@ from mlwright.models.catboost import CatBoost
 from mlwright.models.oblivious import ObliviousTrees
 from mlwright.testing.models import TASKS, same_bits, training
 
-BINARY, MULTICLASS, REGRESSION = TASKS
+BINARY, MULTICLASS, REGRESSION = TASKS[:3]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def probe(X, trees):
 @pytest.mark.parametrize(
     "params", [{}, {"depth": 8, "rsm": 0.6, "bagging_temperature": 0.5}], ids=["plain", "deep"]
 )
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("task", TASKS[:3], ids=lambda task: task.kind)
 def test_predictions_are_the_package_s(task, params, trained):
     X, y = training(task, 400)
     X[3, 0], X[4, 0] = 1e300, -1e300
@@ -117,9 +117,9 @@ def test_hand_made_trees():
 @pytest.mark.parametrize(
     "change",
     [
-        {"link": "exp"},
+        {"link": "cubic"},
         {"link": "identity", "features": np.full((30, 3), 5, np.int32)},
-        {"features": np.zeros((30, 9), np.int32)},
+        {"features": np.zeros((30, 11), np.int32)},
         {"leaves": np.full((1, 30, 8), np.inf)},
     ],
 )

@@ -35,3 +35,14 @@ def test_the_fewer_the_rows_the_larger_a_trifle():
     assert few == pytest.approx(np.sqrt(20 / 0.005), rel=0.4)
     assert many == pytest.approx(np.sqrt(20 / 1e-5), rel=0.4)
     assert stopped_at(Patience(0.5, 10**6), falling) == many
+
+
+def test_a_long_curve_is_thinned_evenly():
+    patience = Patience(0.001)
+    for iteration in range(1000):
+        patience.over(iteration, 1.0 / (iteration + 1))
+    at = [point[0] for point in patience.curve]
+    assert 20 < len(at) <= 48
+    assert len(set(np.diff(at))) == 1
+    assert at[0] == 0
+    assert patience.curve[-1][1] == pytest.approx(1.0 / (at[-1] + 1), rel=1e-5)

@@ -16,11 +16,22 @@ from threadpoolctl import threadpool_info
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import StoreError
 from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
-from mlwright.data.values import Coded
+from mlwright.data.values import Coded, take
 from mlwright.execution import Local
-from mlwright.search import Journal, StudyData, Trial, TrialResult, run_study
+from mlwright.metrics import get
+from mlwright.search import (
+    Journal,
+    StudyData,
+    Trial,
+    TrialResult,
+    memory,
+    parameter_importance,
+    run_study,
+)
+from mlwright.search.blend import blend
+from mlwright.search.fitter import Fitter
 from mlwright.search.portfolio import BASELINES, portfolio
-from mlwright.search.study import _Fitter
+from mlwright.search.proposer import SPACES
 
 
 def study_data(kind=TaskKind.BINARY, n=400, seed=0, n_folds=3):
@@ -52,13 +63,14 @@ def study_data(kind=TaskKind.BINARY, n=400, seed=0, n_folds=3):
 
 def plan_of(study):
     """What decides a bundle's bytes, as one comparable value."""
-    return json.dumps([result.to_json() for result in study.results]), study.weights
+    trials = [{k: v for k, v in result.to_json().items() if k != "told"} for result in study.results]
+    return json.dumps(trials), study.weights
 
 
-@pytest.mark.parametrize("kind", list(TaskKind))
+@pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
 def test_the_blend_beats_both_baselines_on_new_rows(kind):
     data = study_data(kind)
-    study = run_study(data, Deadline(15.0), executor=Local(2))
+    study = run_study(data, Deadline(60.0), most_trials=10, executor=Local(2))
     new = study_data(kind, n=2000, seed=1)
     predicted = study.ensemble.predict({view: plan.batch(new.columns) for view, plan in study.plans.items()})
     assert predicted.shape == (2000, data.task.n_outputs)
@@ -86,10 +98,12 @@ def test_the_blend_beats_both_baselines_on_new_rows(kind):
 
 def test_a_replay_gives_the_same_bits_without_the_clock():
     data = study_data(n=300)
-    study = run_study(data, Deadline(6.0), executor=Local(2))
+    study = run_study(data, Deadline(6.0), most_trials=18, executor=Local(2))
     recorded = [TrialResult.from_json(json.loads(json.dumps(result.to_json()))) for result in study.results]
-    again = run_study(data, Deadline(1e-9), replay=recorded, executor=Local(1))
+    again = run_study(data, Deadline(1e-9), replay=recorded, choices=study.choices, executor=Local(1))
     assert plan_of(again) == plan_of(study)
+    assert [r.told for r in again.results] == [r.told for r in study.results]
+    assert again.choices == study.choices
     for ours, theirs in zip(study.ensemble.states(), again.ensemble.states(), strict=True):
         assert ours.tree == theirs.tree
         assert ours.blobs == theirs.blobs
@@ -107,7 +121,7 @@ def test_with_no_time_at_all_the_baselines_are_fitted():
 def test_a_fit_that_is_stopped_by_the_clock_replays_to_the_same_bits():
     data = study_data(n=2000)
     study = run_study(data, Deadline(1.2), executor=Local(2))
-    again = run_study(data, Deadline(np.inf), replay=study.results, executor=Local(2))
+    again = run_study(data, Deadline(np.inf), replay=study.results, choices=study.choices, executor=Local(2))
     assert plan_of(again) == plan_of(study)
 
 
@@ -115,7 +129,7 @@ def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
     data = study_data(n=200)
     path = tmp_path / "study.jsonl"
     journal = Journal(path, "key")
-    first = run_study(data, Deadline(20.0), journal=journal, executor=Local(2))
+    first = run_study(data, Deadline(60.0), most_trials=6, journal=journal, executor=Local(2))
     name = journal.study
     journal.close()
     whole = path.read_bytes().splitlines(keepends=True)
@@ -124,7 +138,9 @@ def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
     assert journal.study == name
     assert [result.trial.number for result in journal.results] == [0, 1, 2]
     heard = []
-    second = run_study(data, Deadline(20.0), journal=journal, executor=Local(2), listener=heard.append)
+    second = run_study(
+        data, Deadline(60.0), most_trials=6, journal=journal, executor=Local(2), listener=heard.append
+    )
     journal.close()
     assert plan_of(second) == plan_of(first)
     np.testing.assert_array_equal(second.predicted, first.predicted)
@@ -139,6 +155,7 @@ def test_a_search_that_had_ended_gets_no_further_trials(tmp_path):
     again = run_study(data, Deadline(20.0), journal=journal, executor=Local(1))
     journal.close()
     assert plan_of(again) == plan_of(first)
+    assert again.choices == first.choices
 
 
 def test_a_study_is_run_by_one_process(tmp_path):
@@ -184,25 +201,28 @@ def test_a_killed_process_leaves_a_journal_that_can_be_read(tmp_path):
 def test_rows_that_no_fold_validates_are_left_out_of_the_blend():
     data = study_data(n=300)
     windows = [(np.arange(100), np.arange(100, 200)), (np.arange(200), np.arange(200, 300))]
-    study = run_study(StudyData(data.columns, data.y, data.schema, data.task, windows), Deadline(5.0))
+    study = run_study(
+        StudyData(data.columns, data.y, data.schema, data.task, windows), Deadline(30.0), most_trials=5
+    )
     assert np.isnan(study.predicted[:100]).all()
     assert not np.isnan(study.predicted[100:]).any()
 
 
-@pytest.mark.parametrize("kind", list(TaskKind))
+@pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
 def test_few_rows_get_no_configuration_that_cannot_split_them(kind):
-    few, some, many = (portfolio(study_data(kind).task, study_data(kind, n=n).y) for n in (40, 60, 1000))
-    assert {trial.model for trial in few} == {"dummy", "linear", "catboost"}
-    assert {t.params["min_data_in_leaf"] for t in some if t.model == "lightgbm"} == {10}
+    data = study_data(kind)
+    few, some, many = (portfolio(data.task, data.schema, study_data(kind, n=n).y) for n in (20, 60, 1000))
+    assert "lightgbm" not in {trial.model for trial in few}
+    assert {t.params["min_data_in_leaf"] for t in some if t.model == "lightgbm"} == {5, 10}
     assert max(trial.params.get("depth", 0) for trial in some) == 6
     assert len(many) > len(some) > len(few)
     assert any(trial.params.get("depth", 0) == 8 for trial in many)
 
 
 def test_every_portfolio_starts_with_the_baselines_and_numbers_its_trials():
-    for kind in TaskKind:
+    for kind in (TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION):
         data = study_data(kind)
-        trials = portfolio(data.task, data.y)
+        trials = portfolio(data.task, data.schema, data.y)
         assert [trial.number for trial in trials] == list(range(len(trials)))
         assert tuple(trial.model for trial in trials[:2]) == BASELINES
 
@@ -223,7 +243,7 @@ def test_blas_has_one_thread_through_the_whole_study():
             return super().map(watched, items)
 
     before = threads()
-    run_study(study_data(n=200), Deadline(0.5), executor=Watching(2))
+    run_study(study_data(n=200), Deadline(30.0), most_trials=3, executor=Watching(2))
     assert set(Watching.seen) == {1}
     assert threads() == before
 
@@ -240,7 +260,7 @@ def test_a_refit_takes_no_more_iterations_than_its_folds_and_is_made_once():
 
 def test_time_for_the_refit_is_kept_as_the_folds_say():
     data = study_data(n=400, n_folds=4)
-    fitter = _Fitter(data, Local(2))
+    fitter = Fitter(data, Local(2))
     results = [
         TrialResult(Trial(i, model, "native"), 0.5, (0.5,), (1,), seconds, np.zeros((400, 1)))
         for i, (model, seconds) in enumerate([("dummy", 1.0), ("linear", 2.0), ("lightgbm", 10.0)])
@@ -273,8 +293,130 @@ def test_a_class_that_no_fold_could_fit_still_gives_a_study():
     y[:2] = 2.0
     folds = [(np.arange(2, 240), np.arange(2)), (np.arange(120), np.arange(120, 240))]
     rare = StudyData(data.columns, y, data.schema, data.task, folds)
-    study = run_study(rare, Deadline(6.0), executor=Local(2))
-    assert len({result.trial.model for result in study.results}) == 4
+    study = run_study(rare, Deadline(60.0), most_trials=5, executor=Local(2))
+    assert len({result.trial.model for result in study.results}) >= 4
     assert all(np.isfinite(result.score) for result in study.results)
     assert np.isfinite(study.predicted[120:]).all()
     np.testing.assert_allclose(study.predicted[120:].sum(axis=1), 1.0)
+
+
+def test_the_number_of_workers_changes_no_prediction():
+    data = study_data(n=400)
+    new = study_data(n=200, seed=1).columns
+    predicted = []
+    for workers in (1, 3):
+        study = run_study(data, Deadline(np.inf), most_trials=8, executor=Local(workers))
+        plans = {view: plan.batch(new) for view, plan in study.plans.items()}
+        predicted.append(study.ensemble.predict(plans))
+    np.testing.assert_allclose(predicted[0], predicted[1], rtol=0, atol=1e-9)
+
+
+def test_proposals_come_after_the_portfolio_and_lie_around_its_best():
+    data = study_data(n=300)
+    n_planned = len(portfolio(data.task, data.schema, data.y))
+    study = run_study(data, Deadline(np.inf), most_trials=n_planned + 6, executor=Local(2))
+    proposed = [result.trial for result in study.results if result.trial.number >= n_planned]
+    assert len(proposed) == 6
+    known = [json.dumps(r.trial.params, sort_keys=True) for r in study.results[:n_planned]]
+    for trial in proposed:
+        assert json.dumps(trial.params, sort_keys=True) not in known
+        for name, allowed in SPACES[trial.model].items():
+            assert allowed.low <= trial.params[name] <= allowed.high
+    again = run_study(data, Deadline(np.inf), most_trials=n_planned + 6, executor=Local(2))
+    assert plan_of(again) == plan_of(study)
+
+
+def test_a_hopeless_trial_is_given_up_after_its_first_folds_and_never_blended():
+    data = study_data(n=400, n_folds=6)
+    fitter = Fitter(data, Local(2))
+    result = fitter.trial(Trial(7, "dummy", "linear"), Deadline(10.0), hopeless=0.9)
+    assert not result.complete
+    assert len(result.fold_scores) == 2
+    assert np.isnan(result.predicted[data.folds[2][1]]).all()
+    good = [fitter.trial(Trial(i, *rest), Deadline(10.0)) for i, rest in enumerate(GOOD)]
+    assert blend(data, [*good, result], get("roc_auc"))[7] == 0.0
+    again = fitter.trial(result.trial, Deadline(np.inf), result.n_iterations)
+    np.testing.assert_array_equal(again.predicted, result.predicted)
+
+
+GOOD = (("dummy", "linear"), ("linear", "linear"), ("lightgbm", "native", {"num_leaves": 4}))
+
+
+def test_a_bag_is_the_mean_of_the_folds_models():
+    data = study_data(n=300)
+    bag = StudyData(data.columns, data.y, data.schema, data.task, data.folds, quality="bag")
+    study = run_study(bag, Deadline(np.inf), most_trials=4, executor=Local(2))
+    chosen = [number for number, weight in study.weights.items() if weight > 0]
+    assert len(study.ensemble.members) == len(chosen) * len(data.folds)
+    valid = data.folds[0][1]
+    first = {view: plan for view, plan in study.plans.items() if view.endswith(".0")}
+    matrices = {view: plan.batch(take(data.columns, valid)) for view, plan in first.items()}
+    expected = sum(
+        study.weights[number] * member.model.predict(matrices[member.view])
+        for number, member in zip(chosen, study.ensemble.members[:: len(data.folds)], strict=True)
+    )
+    np.testing.assert_allclose(study.predicted[valid], expected, atol=1e-12)
+    again = run_study(bag, Deadline(np.inf), replay=study.results, choices=study.choices, executor=Local(2))
+    new = {view: plan.batch(data.columns) for view, plan in study.plans.items()}
+    same = {view: plan.batch(data.columns) for view, plan in again.plans.items()}
+    np.testing.assert_array_equal(study.ensemble.predict(new), again.ensemble.predict(same))
+
+
+def test_weights_say_which_rows_a_study_learns_from():
+    data = study_data(TaskKind.REGRESSION, n=400)
+    y = np.where(np.arange(400) % 2, 5.0, -5.0)
+    weights = np.where(np.arange(400) % 2, 1e-6, 1.0)
+    weighed = StudyData(data.columns, y, data.schema, data.task, data.folds, weights=weights)
+    study = run_study(weighed, Deadline(np.inf), most_trials=4, executor=Local(2))
+    predicted = study.ensemble.predict({v: plan.batch(data.columns) for v, plan in study.plans.items()})
+    np.testing.assert_allclose(predicted, -5.0, atol=0.2)
+
+
+def test_a_long_table_is_searched_on_a_sample_and_refitted_on_more():
+    data = study_data(n=2000)
+    rows = np.arange(0, 2000, 4)
+    long = StudyData(data.columns, data.y, data.schema, data.task, data.folds, rows=rows)
+    study = run_study(long, Deadline(30.0), most_trials=4, executor=Local(2))
+    assert not np.isnan(study.predicted[rows]).any()
+    assert np.isnan(np.delete(study.predicted, rows, axis=0)).all()
+    assert study.choices["refit_rows"] > len(rows)
+    assert "sample of 500 of the 2,000 training rows" in study.notes[0]
+    again = run_study(long, Deadline(np.inf), replay=study.results, choices=study.choices, executor=Local(2))
+    for ours, theirs in zip(study.ensemble.states(), again.ensemble.states(), strict=True):
+        assert ours.tree == theirs.tree
+
+
+def test_further_seeds_share_a_members_weight():
+    data = study_data(n=300)
+    fitter = Fitter(data, Local(2))
+    results = [fitter.trial(Trial(i, *rest), Deadline(10.0)) for i, rest in enumerate(GOOD[1:])]
+    drawn = fitter.trial(Trial(5, "lightgbm", "native", {"feature_fraction": 0.5}), Deadline(10.0))
+    ensemble, _ = fitter.refit([(results[0], 0.4), (drawn, 0.6)], n_seeds=3)
+    assert [member.weight for member in ensemble.members] == pytest.approx([0.4, 0.2, 0.2, 0.2])
+    states = [member.model.state() for member in ensemble.members[1:]]
+    assert (
+        len({bytes(json.dumps(sorted(s.blobs)), "utf-8") + b"".join(s.blobs.values()) for s in states}) == 3
+    )
+
+
+def test_a_trial_that_would_not_fit_into_memory_is_passed_over(monkeypatch):
+    data = study_data(n=300)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    heard = []
+    study = run_study(data, Deadline(30.0), executor=Local(2), listener=heard.append)
+    assert {result.trial.model for result in study.results} == set(BASELINES)
+    assert any("would not fit into the memory" in event.message for event in heard)
+
+
+def test_the_parameter_that_decides_is_found_to_be_important():
+    draw = np.random.default_rng(0)
+    results = []
+    for number in range(60):
+        params = {"learning_rate": draw.uniform(0.01, 0.2), "num_leaves": int(draw.integers(4, 100))}
+        score = 0.8 - 10 * (params["learning_rate"] - 0.1) ** 2 + draw.normal() * 1e-4
+        trial = Trial(number, "lightgbm", "native", params)
+        results.append(TrialResult(trial, score, (score,), (10,), 1.0, np.zeros((1, 1))))
+    shares = parameter_importance(results, get("roc_auc"))["lightgbm"]
+    assert shares["learning_rate"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
+    assert parameter_importance(results[:5], get("roc_auc")) == {}

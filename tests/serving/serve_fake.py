@@ -1,14 +1,17 @@
-"""A process that serves the fake bundle: ``python serve_fake.py LOG_DIRECTORY HOST PORT``."""
+"""A process that serves the fake bundle: ``python serve_fake.py LOG_DIRECTORY HOST PORT [OPTIONS_AS_JSON]``."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from pathlib import Path
 
 from serving_fakes import make
 
-from mlwright.core.errors import MlwrightError
+from mlwright.core.errors import BundleContentError, MlwrightError
 from mlwright.serving import Predictor, serve
+from mlwright.serving.server import Options
 
 
 def say(line: str) -> None:
@@ -17,23 +20,34 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    directory, host, port = sys.argv[1:]
-    Predictor.load = lambda _: (
-        make()
-    )  # the real one is wired by `Predictor.load` and tested with real bundles
+    directory, host, port = sys.argv[1:4]
+    options = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
+    bad = options.pop("bad", False)
+
+    def load(_):  # the real one is wired by `Predictor.load` and tested with real bundles
+        if bad:
+            raise BundleContentError("the bundle is bad")
+        return make()
+
+    Predictor.load = load
+    if "store" in options:
+        options["store"] = Path(options["store"])
+        options["on_token"] = lambda token: say(f"token {token}")
     try:
         serve(
             "bundle",
             host=host,
             port=int(port),
             log_directory=directory,
+            options=Options(**options),
             on_ready=say,
         )
     except MlwrightError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
     loaded = sorted(
-        set(sys.modules) & {"duckdb", "sklearn", "pandas", "mlflow", "optuna", "lightgbm", "catboost"}
+        set(sys.modules)
+        & {"duckdb", "sklearn", "pandas", "mlflow", "optuna", "lightgbm", "catboost", "uvicorn"}
     )
     say(" ".join(["stopped", *loaded]))
     return 0

@@ -53,6 +53,8 @@ class Contents:
         ``{"record", "prediction"}``: plain JSON records and what the model answers.
     documents : dict of str to bytes
         ``report.html``, ``card.md``.
+    calibration : dict, optional
+        What the blend's probabilities go through at last.
     path, sha256 : Path and str
         Where it was read from and the hash of its manifest, which names the hash of all else; None and ``""`` before
         it was written.
@@ -68,18 +70,21 @@ class Contents:
     reference: dict[str, Any] = field(default_factory=dict)
     golden: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
+    calibration: dict[str, Any] | None = None
     path: Path | None = None
     sha256: str = ""
 
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest without its list of files."""
+        calibrated = {} if self.calibration is None else {"calibration": self.calibration}
         return {
             "format": FORMAT,
             "name": self.name,
             "task": self.task,
             "schema": self.schema,
             "ensemble": self.ensemble,
+            **calibrated,
             "lineage": self.lineage,
             "kinds": {
                 "transforms": sorted(

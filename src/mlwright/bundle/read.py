@@ -82,6 +82,7 @@ def read(path: str | Path) -> Contents:
         reference=_object(parts, "reference.json"),
         golden=_golden(parts),
         documents=documents,
+        calibration=manifest.get("calibration"),
         path=root,
         sha256=hashlib.sha256(manifest_bytes).hexdigest(),
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlwright.cli import show
 from mlwright.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlwright.serving.switch import Switch
 
 __all__ = [
     "doctor",
@@ -24,6 +27,9 @@ __all__ = [
     "run",
     "runs",
     "serve",
+    "start",
+    "stop",
+    "trace",
     "verify",
 ]
 
@@ -38,14 +44,21 @@ def run(options: argparse.Namespace) -> int:
         name=options.name,
         task_target=options.target,
         task_budget=options.budget,
+        task_trials=options.trials,
         task_metric=options.metric,
         task_kind=options.kind,
+        task_quantile=options.quantile,
+        costs_false_positive=options.false_positive,
+        costs_false_negative=options.false_negative,
+        task_contamination=options.contamination,
         task_split=options.split,
         task_holdout=options.holdout,
         task_seed=options.seed,
         data_query=options.query,
         data_time=options.time,
         data_group=options.group,
+        data_weight=options.weight,
+        data_exposure=options.exposure,
         data_ignore=_tuple(options.ignore),
         checks_accept=_tuple(options.accept),
         checks_ban=_tuple(options.ban),
@@ -77,11 +90,16 @@ def _store_flag(options: argparse.Namespace) -> str:
 def serve(options: argparse.Namespace) -> int:
     """``mlwright serve``. Loads nothing of training: the registry is read without MLflow where it is SQLite."""
     from mlwright.lifecycle.project import FILE, Project, load_project
-    from mlwright.serving.server import serve as start
+    from mlwright.serving.live import Find, Found
+    from mlwright.serving.server import Options
+    from mlwright.serving.server import serve as serve_bundle
+    from mlwright.serving.service import Rollout
     from mlwright.tracking.registry import bundle_at, load_plan, resolve
     from mlwright.tracking.store import find_store
+    from mlwright.tracking.watch import AliasWatch
 
-    project, log = Project(), None
+    project, log, root = Project(), None, None
+    find: Find | None = None
     folder = Path(options.model)
     here = load_project(folder) if (folder / FILE).is_file() else None
     bundle = None if here else bundle_at(options.model)
@@ -89,21 +107,70 @@ def serve(options: argparse.Namespace) -> int:
         name, version = bundle.resolve().name, "0"
     else:
         store = find_store(named=options.store)
-        resolved = resolve(store, options.model if here is None else here.name)
+        selector = options.model if here is None else here.name
+        resolved = resolve(store, selector)
         project = here or Project.from_json(load_plan(store, resolved.run_id)["project"])
         name, version, bundle = resolved.name, str(resolved.version), resolved.path
         log = store.log if project.serve_log and not options.no_log else None
-    start(
+        root = store.root
+        if "/" not in selector:  # a version that was named stays; an alias is followed
+            watch, served = AliasWatch(store, name), selector.partition("@")[2] or "champion"
+
+            def find(role: str) -> Found | None:
+                found = watch.find(served if role == "champion" else role)
+                return None if found is None else Found(str(found.version), found.path)
+
+    serve_bundle(
         bundle,
         host=options.host or project.serve_host,
         port=project.serve_port if options.port is None else options.port,
         name=name,
         version=version,
         log_directory=log,
+        options=Options(
+            workers=options.workers,
+            auth=options.auth,
+            certificate=options.ssl_certfile,
+            key=options.ssl_keyfile,
+            client_authorities=options.ssl_ca_certs,
+            store=root,
+            find=find,
+            fallback=project.serve_fallback,
+            rollout=Rollout(project.serve_canary, shadow=project.serve_shadow is not None),
+            on_token=show.token,
+        ),
         on_ready=lambda address: show.serving(address, name, version, options.json),
     )
     show.stopped()
     return 0
+
+
+def stop(options: argparse.Namespace) -> int:
+    """``mlwright stop``."""
+    did = _switch(options).stop()
+    text = "its fallback answers now" if did else "it was stopped already"
+    show.plain(options, {"model": options.model, "stopped": True, "changed": did}, f"{options.model}: {text}")
+    return 0
+
+
+def start(options: argparse.Namespace) -> int:
+    """``mlwright start``."""
+    did = _switch(options).start()
+    text = "it answers again" if did else "it was not stopped"
+    show.plain(
+        options, {"model": options.model, "stopped": False, "changed": did}, f"{options.model}: {text}"
+    )
+    return 0
+
+
+def _switch(options: argparse.Namespace) -> Switch:
+    from mlwright.serving.switch import Switch
+    from mlwright.tracking.registry import resolve
+    from mlwright.tracking.store import find_store
+
+    store = find_store(named=options.store)
+    resolve(store, options.model)  # a name that is not there is an error, not a switch for nothing
+    return Switch(store.root, options.model)
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -124,6 +191,16 @@ def predict(options: argparse.Namespace) -> int:
         options, done.to_json(), f"{done.rows:,} rows predicted by {done.model}, written to {done.output}"
     )
     return 0
+
+
+def trace(options: argparse.Namespace) -> int:
+    """``mlwright trace``."""
+    from mlwright.cli.traced import traced
+    from mlwright.lifecycle.trace import trace as verb
+
+    found = verb(options.prediction_id, store=options.store)
+    show.plain(options, found.to_json(), traced(found))
+    return 1 if found.reproduced is False else 0
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -102,9 +102,26 @@ def _training(command: Any) -> None:
     )
     run.add_argument("--target", metavar="COLUMN", help="the column to predict")
     run.add_argument("--budget", metavar="TIME", help="wall clock for all of it: 60s, 10m, 1h (default 60s)")
+    run.add_argument(
+        "--trials",
+        metavar="NUMBER",
+        type=int,
+        help="try at most so many configurations (default: what the budget holds)",
+    )
     run.add_argument("--name", help="the model's name in the registry")
     run.add_argument("--metric", help="what decides, such as roc_auc, log_loss, rmse")
-    run.add_argument("--kind", help="binary, multiclass or regression, where the target does not say it")
+    run.add_argument(
+        "--kind",
+        "--task",
+        metavar="KIND",
+        help="binary, multiclass or regression, where the target does not say it; anomaly or cluster need no target",
+    )
+    run.add_argument(
+        "--contamination",
+        metavar="SHARE",
+        type=float,
+        help="anomaly: the share of rows to call anomalies (default 0.01)",
+    )
     run.add_argument("--split", help="auto, random, stratified, group:COLUMN or time:COLUMN")
     run.add_argument(
         "--holdout",
@@ -115,6 +132,15 @@ def _training(command: Any) -> None:
     run.add_argument("--test", metavar="SOURCE", help="your own test rows")
     run.add_argument("--seed", metavar="NUMBER", type=int, help="for all that is drawn (default 0)")
     run.add_argument("--query", help="for a database: a table or a SELECT")
+    run.add_argument("--quantile", metavar="SHARE", type=float, help="predict this quantile, such as 0.9")
+    run.add_argument("--weight", metavar="COLUMN", help="the column that says how much a row counts")
+    run.add_argument(
+        "--exposure", metavar="COLUMN", help="predict the target for one unit of this column: a rate"
+    )
+    run.add_argument(
+        "--false-positive", metavar="COST", type=float, help="what a false alarm costs (two classes)"
+    )
+    run.add_argument("--false-negative", metavar="COST", type=float, help="what a miss costs (two classes)")
     run.add_argument("--time", metavar="COLUMN", help="the column that orders the rows")
     run.add_argument("--group", metavar="COLUMN", help="rows of one group stay on one side of the split")
     run.add_argument(
@@ -139,6 +165,19 @@ def _serving(command: Any) -> None:
     serve.add_argument("--host", help="address to bind (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port (default 8000; 0 takes a free one)")
     serve.add_argument("--no-log", action="store_true", help="do not log predictions")
+    serve.add_argument(
+        "--workers", metavar="NUMBER", type=int, default=1, help="processes that share the port (default 1)"
+    )
+    serve.add_argument("--auth", action="store_true", help="demand a bearer token on 127.0.0.1 too")
+    serve.add_argument("--ssl-certfile", metavar="FILE", help="PEM certificate: answer over TLS")
+    serve.add_argument("--ssl-keyfile", metavar="FILE", help="its key, where it is not in the same file")
+    serve.add_argument(
+        "--ssl-ca-certs", metavar="FILE", help="PEM authorities whose certificates clients must show"
+    )
+    stop = command("stop", "let a model's fallback answer instead of it", "mlwright stop churn")
+    stop.add_argument("model", help="a registered model's name")
+    start = command("start", "let a model that was stopped answer again", "mlwright start churn")
+    start.add_argument("model", help="a registered model's name")
 
     predict = command(
         "predict", "predict a file of any size", "mlwright predict churn new.csv -o predictions.csv"
@@ -153,6 +192,13 @@ def _serving(command: Any) -> None:
         help="where to: a .csv, .tsv, .jsonl or .parquet file",
     )
     predict.add_argument("--query", help="for a database: a table or a SELECT")
+
+    trace = command(
+        "trace",
+        "show how one logged prediction came about",
+        "mlwright trace 019ab1c22f8f7d3a9c0e5b6f4a1d2e3c",
+    )
+    trace.add_argument("prediction_id", help="the prediction_id that the answer carried")
 
     verify = command("verify", "prove a bundle again", "mlwright verify path/to/bundle")
     verify.add_argument("path", help="a bundle's directory")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlwright.lifecycle.run import RunResult
 
-__all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", "stopped"]
+__all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", "stopped", "token"]
 
 _LABEL = 9  # columns of a summary's labels
 _BASELINES = {"dummy": "always the same answer", "linear": "linear model"}
@@ -46,7 +46,8 @@ def result(made: RunResult, options: argparse.Namespace, store: str) -> None:
         return
     paint = Paint(sys.stdout)
     lines = ["", *_found(made, paint), *_field("split", _split(made), paint), ""]
-    lines += [*_scores(made, paint), ""]
+    scores = _stability if made.task["kind"] in ("anomaly", "cluster") else _scores
+    lines += [*scores(made, paint), ""]
     proof = f"{made.proven_rows:,} rows gave the same features and predictions in training, batch and serving"
     lines += _field("proven", proof, paint)
     gate_style = {True: ("bold", "green"), False: ("bold", "yellow")}.get(made.gate["passed"], ("bold",))
@@ -109,6 +110,15 @@ def _scores(made: RunResult, paint: Paint) -> list[str]:
     ]
 
 
+def _stability(made: RunResult, paint: Paint) -> list[str]:
+    """Return what was found where there is no target."""
+    where = "rows that were kept aside" if made.basis == "test" else "training rows"
+    lines = [paint(f"Stability on {where}, 1 is the same answer from two halves of the rows", "bold")]
+    shown = _alike([made.test_score, *made.test_interval])
+    lines.append(paint(f"  {shown[0]} (95 % interval {shown[1]} to {shown[2]})", "green"))
+    return lines + [f"  {line}" for said in made.found for line in wrapped(printable(said), paint.width, 2)]
+
+
 def _alike(values: Sequence[float]) -> list[str]:
     """Return numbers with as many decimals as give the largest four digits, and none more than three digits need.
 
@@ -165,6 +175,15 @@ def serving(address: str, name: str, version: str, as_json: bool) -> None:  # no
             "  stop     Ctrl+C\n"
         )
     sys.stdout.flush()
+
+
+def token(made: str) -> None:
+    """Show a token that was just made: on standard error, because it is no part of the answer."""
+    sys.stderr.write(
+        f"mlwright: clients need this token; it is shown once, and kept only as a hash\n  {made}\n"
+        f'  curl -H "Authorization: Bearer {made}" ...\n'
+    )
+    sys.stderr.flush()
 
 
 def stopped() -> None:

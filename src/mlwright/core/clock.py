@@ -10,7 +10,7 @@ from mlwright.core.errors import UsageError
 
 __all__ = ["Deadline", "parse_duration"]
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(value: str | float, *, name: str = "budget") -> float:
@@ -24,7 +24,7 @@ def parse_duration(value: str | float, *, name: str = "budget") -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     else:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?\s*", str(value))
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|m|h|d)?\s*", str(value))
         if not match:
             raise UsageError(
                 f"{name} is not a duration", got=value, allowed="a number with a unit, as in 60s, 5m or 1h"

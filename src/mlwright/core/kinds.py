@@ -14,16 +14,24 @@ from typing import Any
 
 from mlwright.core.errors import BundleKindError
 
-__all__ = ["CHECKS", "METRICS", "MODELS", "TRANSFORMS", "load", "require"]
+__all__ = ["CHECKS", "METRICS", "MODELS", "OWN", "TRANSFORMS", "load", "require"]
+
+OWN = "own."  # the mark of a user's own metric, known only in the process that registered it
 
 TRANSFORMS: Mapping[str, str] = MappingProxyType(
     {
         "category_codes": "mlwright.features.category_codes:CategoryCodes",
+        "category_frequency": "mlwright.features.category_frequency:CategoryFrequency",
+        "datetime_difference": "mlwright.features.datetime_difference:DatetimeDifference",
         "datetime_parts": "mlwright.features.datetime_parts:DatetimeParts",
         "number": "mlwright.features.number:Number",
         "one_hot": "mlwright.features.one_hot:OneHot",
+        "ordinal_words": "mlwright.features.ordinal_words:OrdinalWords",
+        "range_value": "mlwright.features.range_value:RangeValue",
         "scaled_number": "mlwright.features.scaled_number:ScaledNumber",
         "target_encoding": "mlwright.features.target_encoding:TargetEncoding",
+        "text_score": "mlwright.features.text_score:TextScore",
+        "text_statistics": "mlwright.features.text_statistics:TextStatistics",
         "text_svd": "mlwright.features.text_svd:TextSVD",
         "text_tfidf": "mlwright.features.text_tfidf:TextTFIDF",
     }
@@ -32,25 +40,44 @@ TRANSFORMS: Mapping[str, str] = MappingProxyType(
 MODELS: Mapping[str, str] = MappingProxyType(
     {
         "catboost": "mlwright.models.catboost:CatBoost",
+        "consensus": "mlwright.models.consensus:Consensus",
+        "density_clusters": "mlwright.models.density_clusters:DensityClusters",
+        "discriminant": "mlwright.models.discriminant:Discriminant",
         "dummy": "mlwright.models.dummy:Dummy",
+        "ecod": "mlwright.models.ecod:Ecod",
+        "gaussian_mixture": "mlwright.models.gaussian_mixture:GaussianMixture",
+        "isolation_forest": "mlwright.models.isolation_forest:IsolationForest",
+        "k_means": "mlwright.models.k_means:KMeans",
+        "kernel": "mlwright.models.kernel:Kernel",
         "lightgbm": "mlwright.models.lightgbm:LightGBM",
         "linear": "mlwright.models.linear:Linear",
+        "mlp": "mlwright.models.mlp:MLP",
+        "neighbour_distance": "mlwright.models.neighbour_distance:NeighbourDistance",
     }
 )
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
-        "accuracy": "mlwright.metrics.classification:Accuracy",
-        "balanced_accuracy": "mlwright.metrics.classification:BalancedAccuracy",
+        "accuracy": "mlwright.metrics.decision:Accuracy",
+        "balanced_accuracy": "mlwright.metrics.decision:BalancedAccuracy",
         "brier": "mlwright.metrics.classification:Brier",
-        "f1": "mlwright.metrics.classification:F1",
+        "cost": "mlwright.metrics.decision:Cost",
+        "f1": "mlwright.metrics.decision:F1",
+        "gamma_deviance": "mlwright.metrics.regression:GammaDeviance",
         "log_loss": "mlwright.metrics.classification:LogLoss",
         "mae": "mlwright.metrics.regression:MAE",
         "mape": "mlwright.metrics.regression:MAPE",
+        "mcc": "mlwright.metrics.decision:MCC",
+        "pinball": "mlwright.metrics.regression:Pinball",
+        "poisson_deviance": "mlwright.metrics.regression:PoissonDeviance",
         "pr_auc": "mlwright.metrics.classification:PRAUC",
+        "quadratic_kappa": "mlwright.metrics.decision:QuadraticKappa",
         "r2": "mlwright.metrics.regression:R2",
         "rmse": "mlwright.metrics.regression:RMSE",
+        "rmsle": "mlwright.metrics.regression:RMSLE",
         "roc_auc": "mlwright.metrics.classification:ROCAUC",
+        "top_k_accuracy": "mlwright.metrics.classification:TopKAccuracy",
+        "tweedie_deviance": "mlwright.metrics.regression:TweedieDeviance",
     }
 )
 

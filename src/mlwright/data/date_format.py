@@ -11,27 +11,49 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mlwright.data.scalars import tidy_date
+
 __all__ = ["DateFormat", "date_format"]
 
-_PARTS = (
+_NUMERIC = (
     *(
         f"{first}{mark}{second}{mark}{year}"
         for mark in "/.-"
         for year in ("%Y", "%y")
         for first, second in (("%d", "%m"), ("%m", "%d"))
     ),
-    *("%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m", "%m/%Y"),
-    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%d. %B %Y", "%d %b %y"),
-    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
-    *("%a, %d %b %Y", "%A, %d %B %Y", "%A, %B %d, %Y", "%a %d %b %Y"),
-    *("%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%Y %b", "%Y %B", "%Y-%b"),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%Y%m%d", "%Y-%j"),
 )
+_NAMED = (
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d-%B-%Y", "%d/%b/%Y", "%d. %B %Y", "%d. %b %Y"),
+    *("%d %b %y", "%d %b, %Y", "%d %B, %Y", "%d%b%Y", "%d%b%y"),
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%b-%d-%Y", "%b/%d/%Y"),
+    *("%a, %d %b %Y", "%A, %d %B %Y", "%A, %B %d, %Y", "%a, %b %d, %Y", "%a %d %b %Y", "%a %b %d %Y"),
+    *("%Y %b %d", "%Y %B %d", "%Y-%b-%d", "%Y/%b/%d"),
+    *("%b %Y", "%B %Y", "%b, %Y", "%B, %Y", "%b-%Y", "%B-%Y", "%b-%y", "%b %y", "%b%Y", "%b/%Y"),
+    *("%Y %b", "%Y %B", "%Y-%b", "%Y%b", "%y-%b"),
+)
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 _TIMES = (
-    *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"),
-    *(" %H:%M:%S %z", " %H:%M:%S GMT", " %H:%M:%S UTC", " %z"),
+    *("", *(f" {clock}" for clock in _CLOCKS), *(f", {clock}" for clock in _CLOCKS)),
+    *(" %H:%M:%S %z", " %H:%M:%S.%f %z", " %H:%M:%S GMT", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M UTC"),
+    *(" %z", "T%H%M%S", "T%H%M%SZ", "T%H:%M:%S", ":%H:%M:%S", " at %H:%M", " at %I:%M %p", " %H"),
 )
-_WITH_TIME = (["%a %b %d %H:%M:%S %Y"], ["%d/%b/%Y:%H:%M:%S %z"])
-_FAMILIES = (*([part + time for time in _TIMES] for part in _PARTS), *_WITH_TIME)
+_WITH_TIME = (["%a %b %d %H:%M:%S %Y"], ["%a %b %d %H:%M:%S %z %Y"], ["%d/%b/%Y:%H:%M:%S %z"])
+_FAMILIES_NUMERIC = tuple([part + time for time in _TIMES] for part in _NUMERIC)
+_FAMILIES_NAMED = (*([part + time for time in _TIMES] for part in _NAMED), *_WITH_TIME)
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)(?![a-z])"
+)
+# What a date starts with; a word that does not is asked no further.
+_NAMED_START = re.compile(
+    rf"(?:[a-z]{{3,9}},?\s+)?(?:[0-9]{{1,4}}[ ./,-]*{_MONTH}|{_MONTH}[ ./,-]*[0-9])",
+    re.IGNORECASE,
+)
+_NUMERIC_DATE = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,4}(?:[/.-][0-9]{1,4})?(?![0-9/.-])|[0-9]{8}(?![0-9])")
+_QUARTERED = re.compile(r"[0-9]{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?[0-9]{4}")
+_CHARACTERS = re.compile(r"[0-9A-Za-z.,:/+\- ]+")
 _NUMERIC_START = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d")
 
 
@@ -56,6 +78,8 @@ def date_format(words: Sequence[str]) -> DateFormat | None:
     ['%d.%m.%Y']
     >>> date_format(["2019-12-31", "2020-02-01 10:00"]).formats
     []
+    >>> date_format(["3rd Mar. 2019", "21st Sept. 2020"]).formats
+    ['%d %b %Y']
     """
     ordered = sorted(words)
     sample = ordered[:: max(1, len(ordered) // 500)]
@@ -63,9 +87,20 @@ def date_format(words: Sequence[str]) -> DateFormat | None:
         return None
     if sum(_is_iso(word) for word in sample) >= 0.95 * len(sample):
         return DateFormat([])
+    if sum(_QUARTERED.fullmatch(word) is not None for word in sample) >= 0.95 * len(sample):
+        return DateFormat(["%Y-%m"], "a quarter is read as its first day")
+    sample = [tidy_date(word) for word in sample]
     probes = sample[:: max(1, len(sample) // 20)]
+    families = next(
+        (
+            families
+            for start, families in ((_NUMERIC_DATE, _FAMILIES_NUMERIC), (_NAMED_START, _FAMILIES_NAMED))
+            if sum(start.match(word) is not None for word in probes) >= 0.9 * len(probes)
+        ),
+        (),
+    )
     best: tuple[int, list[str]] | None = None
-    for family in _FAMILIES:
+    for family in families:
         # One format after the other over all words: `strptime` keeps only a few formats compiled.
         if not any(_reads(word, form) for form in family for word in probes):
             continue
@@ -107,7 +142,12 @@ def _turned(form: str, first: str, second: str) -> str:
 
 
 def _may_be(word: str) -> bool:
-    return 6 <= len(word) <= 40 and any(map(str.isdigit, word)) and not word.isdigit()
+    return (
+        6 <= len(word) <= 40
+        and _CHARACTERS.fullmatch(word) is not None
+        and sum(map(str.isdigit, word)) >= 2
+        and not word.isdigit()
+    )
 
 
 def _is_iso(word: str) -> bool:

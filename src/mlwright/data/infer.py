@@ -6,6 +6,7 @@ by the type of the file that it came from, so that CSV, JSON lines and Parquet g
 1. no value at all, or one and the same value in every row: constant, ignored;
 2. true and false in any of their usual words, or 0 and 1: boolean;
 3. numbers, also with units, currency signs, thousands and decimal commas, if 95 % of the values can be read;
+   so are times of day, durations, feet and inches, and numbers with some ranges among them;
    a text with a leading zero is a code and no number; whole numbers that number the rows are identifiers; those whose
    name says code, type or the like are categories; those whose name says time and whose range fits are times;
 4. dates in ISO 8601 and the common written forms (`mlwright.data.date_format`), if 95 % can be read;
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["has_target", "infer", "infer_task", "target_values"]
 
 _MAX_LEVELS = 1000
-_NEVER_IGNORED = (Role.TARGET, Role.TIME, Role.GROUP, Role.WEIGHT, Role.ENTITY)
+_MEASURED = {
+    "clock": ", times of day in hours",
+    "duration": ", durations in hours",
+    "feet": ", feet and inches in inches",
+}
+_NEVER_IGNORED = (Role.TARGET, Role.TIME, Role.GROUP, Role.WEIGHT, Role.EXPOSURE, Role.ENTITY)
 
 
 def infer(
@@ -108,7 +114,7 @@ def _infer_column(raw: RawColumn, role: Role | None, kind: Kind | None) -> Colum
 
 def _as_time(raw: RawColumn, found: Judgement) -> Judgement:
     try:
-        return judge_as(raw, Kind.DATETIME)
+        return judge_as(raw, Kind.DATETIME, told=False)
     except SchemaError:
         if found.kind is Kind.NUMERIC:  # a year, a step, a week: numbers order rows as well
             return found
@@ -144,7 +150,10 @@ def _reason(
     if column.kind is Kind.NUMERIC:
         span = "" if low is None or high is None else f", {_short(low)} to {_short(high)}"
         units = column.format.get("strip")
-        return f"numeric, {values}{span}" + (f", without {', '.join(map(repr, units))}" if units else "")
+        without = f", without {', '.join(map(repr, units))}" if units else ""
+        measure = _MEASURED.get(column.format.get("measure", ""), "")
+        ranges = ", a range is read as its middle" if column.format.get("ranges") else ""
+        return f"numeric, {values}{span}{without}{measure}{ranges}"
     if column.kind is Kind.DATETIME:
         span = "" if low is None or high is None else f", {_day(low)} to {_day(high)}"
         read = f", read as {' or '.join(column.format['formats'])}" if column.format.get("formats") else ""

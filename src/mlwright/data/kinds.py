@@ -5,7 +5,7 @@ The rules stand in `mlwright.data.infer`; the thresholds stand here beside their
 
 from __future__ import annotations
 
-import datetime as dt
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +16,16 @@ from mlwright.core.errors import SchemaError
 from mlwright.core.types import Floats
 from mlwright.data.cells import RawColumn
 from mlwright.data.date_format import date_format
+from mlwright.data.measures import MEASURES
 from mlwright.data.number_format import number_format
+from mlwright.data.numbered_dates import IN_DIGITS, TIME_WORDS, DateFound, dates_in, told_dates
+from mlwright.data.ranges import read_range
 from mlwright.data.schema import Column, Kind
 
-__all__ = ["DateFound", "Judgement", "judge", "judge_as", "name_parts"]
+__all__ = ["Judgement", "judge", "judge_as", "name_parts"]
 
 _MOST = 0.95  # of the values must be readable for a column to be numbers or dates
+_FEWEST_NUMBERS = 4  # different ones, before ranges beside them are read as numbers too
 _FEW_ROWS = 20  # below this, "all values differ" says nothing
 _EXACT = 2.0**53  # larger whole numbers are no longer told apart by a float
 _ID = frozenset(["id", "ids", "uuid", "guid", "key"])
@@ -79,24 +83,7 @@ _CODE = frozenset(
         "sku",
     ]
 )
-_TIME = frozenset(
-    [
-        "time",
-        "timestamp",
-        "date",
-        "datetime",
-        "ts",
-        "epoch",
-        "created",
-        "updated",
-        "at",
-        "dt",
-        "when",
-        "day",
-        "ymd",
-    ]
-)
-_CALENDAR = _TIME | frozenset(
+_CALENDAR = TIME_WORDS | frozenset(
     ["year", "month", "week", "hour", "minute", "second", "quarter", "step", "period", "age"]
 )
 _TEXT = ((2, 0.9), (2.5, 0.6), (4, 0.5))  # so many words a value, and such a share of the values differ
@@ -108,10 +95,9 @@ _PARTS = frozenset(
 _TRUE_FALSE = "boolean, true or false"
 _PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
 _KNOWN_PAIRS = 4  # of these, the reading knows the words without being told
+
+
 # The years 1980 to 2100 in seconds, and how many of each unit a second has.
-_EPOCH_RANGE, _EPOCH_UNITS = (315532800.0, 4102444800.0), (1.0, 1e-3, 1e-6, 1e-9)
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a column was found to be; `why` is empty where the numbers alone say it."""
@@ -162,14 +148,6 @@ def judge(raw: RawColumn, *, plain: bool = False) -> Judgement:
     return _texts(raw, plain=plain)
 
 
-@dataclass(frozen=True, slots=True)
-class DateFound:
-    """A reading of dates that was found, with a remark for people."""
-
-    format: dict[str, Any]
-    remark: str = ""
-
-
 def _texts(raw: RawColumn, *, plain: bool) -> Judgement:
     words, counts = raw.words
     if raw.share_of_numbers == 0.0 and (pair := _pair(words)) is not None:
@@ -182,10 +160,50 @@ def _texts(raw: RawColumn, *, plain: bool) -> Judgement:
         form = number_format(*held) if words else None
         if form is not None and _read_share(raw, Column(raw.name, Kind.NUMERIC, format=form)) >= _MOST:
             return _numbers(raw, form, plain=plain)
+    if (found := _measured(raw)) is not None:
+        return _numbers(raw, found, plain=plain)
     found = _dates(raw, words) if counts.sum() >= _MOST * raw.n_present else None
     if found is not None:
         return _time(raw, found)
+    if not raw.has_leading_zeros and (ranged := _ranged(raw)) is not None:
+        return _numbers(raw, ranged, plain=plain)
     return _constant(raw, "str") or _category_or_text(raw, plain=plain)
+
+
+def _measured(raw: RawColumn) -> dict[str, Any] | None:
+    """Return the format of times of day, durations or feet and inches, if nearly all texts are such."""
+    words, _ = raw.words
+    sample = words[:: max(1, len(words) // 200)]
+    for name, read in MEASURES.items():
+        if sum(not math.isnan(read(word)) for word in sample) >= _MOST * max(1, len(sample)):
+            form = {"measure": name}
+            if _read_share(raw, Column(raw.name, Kind.NUMERIC, format=form)) >= _MOST:
+                return form
+    return None
+
+
+def _ranged(raw: RawColumn) -> dict[str, Any] | None:
+    """Return the format of numbers with some ranges or bounds among them: "3 years", "10+ years", "< 1 year".
+
+    Most different values must be numbers: where ranges are all that there is, they are ordered categories.
+    """
+    words, counts = raw.all_words
+    sample = words[:: max(1, len(words) // 200)]
+    if sum(read_range(word) is not None for word in sample) < _MOST * len(sample):
+        return None
+    found = [read_range(word) for word in words]
+    plain = [i for i, one in enumerate(found) if one is not None and one.form == "number"]
+    ranged = [one for one in found if one is not None and one.form != "number"]
+    if not ranged or 2 * len(plain) <= len(words) or len(plain) < _FEWEST_NUMBERS:
+        return None
+    form = number_format([words[i] for i in plain], counts[plain])
+    if form is None:
+        return None
+    units = {one.around for one in ranged} - {unit.lower() for unit in ("", *form.get("strip", ()))}
+    form = {**form, "ranges": True}
+    if len(units) > 2 or _read_share(raw, Column(raw.name, Kind.NUMERIC, format=form)) < _MOST:
+        return None
+    return form
 
 
 def _pair(words: list[str]) -> Judgement | None:
@@ -229,7 +247,10 @@ def _whole_numbers(
     n_distinct = distinct.size
     if np.abs(distinct).max() >= _EXACT:
         n_distinct = len(raw.coded(Column(raw.name, Kind.CATEGORICAL, dtype="int")).levels)
-    if set(parts) & _TIME and (found := _numbered_dates(distinct)) is not None:
+    by_name = _names_rows(parts) or (bool(parts) and parts[-1] in _CODE)
+    words = set(parts)
+    found = dates_in(distinct, words, code=by_name)
+    if found is not None:
         return _time(raw, found)
     dtype = "int" if np.abs(distinct).max() < 2.0**63 else "float"
     share = n_distinct / present.size
@@ -242,8 +263,8 @@ def _whole_numbers(
             )
         if not set(parts) & _CALENDAR and _counts_rows(values, distinct):
             return Judgement(Kind.ID, dtype, why="identifier: its values number the rows")
-    by_name = _names_rows(parts) or (bool(parts) and parts[-1] in _CODE)
-    if by_name and n_distinct <= 0.5 * present.size:
+    is_year = "year" in words and distinct[0] >= 1000 and distinct[-1] <= 2999  # a "year_id" is no code
+    if by_name and not is_year and n_distinct <= 0.5 * present.size:
         cells = raw.facts(Column(raw.name, Kind.CATEGORICAL, dtype=dtype))
         why = f"categorical, {n_distinct:,} whole numbers that are codes by the column's name"
         return Judgement(Kind.CATEGORICAL, dtype, why=f"{why}, most often {cells.levels[0]!r}")
@@ -274,25 +295,6 @@ def _counts_rows(values: Floats, distinct: Floats) -> bool:
     return n >= 5 * _FEW_ROWS or bool(np.all(np.diff(values) == 1))
 
 
-def _numbered_dates(distinct: Floats) -> DateFound | None:
-    """Return how whole numbers write dates: as 20191231, or as a count since 1970."""
-    if distinct[0] >= 18000101 and distinct[-1] <= 22001231:
-        read = sum(_is_day(str(int(value))) for value in distinct)
-        return DateFound({"formats": ["%Y%m%d"]}) if read == distinct.size else None
-    for unit in _EPOCH_UNITS:
-        if _EPOCH_RANGE[0] <= distinct[0] * unit and distinct[-1] * unit <= _EPOCH_RANGE[1]:
-            return DateFound({"epoch": unit})
-    return None
-
-
-def _is_day(digits: str) -> bool:
-    try:
-        dt.datetime.strptime(digits, "%Y%m%d")  # noqa: DTZ007 - only asked whether it can be read
-    except ValueError:
-        return False
-    return True
-
-
 def _dates(raw: RawColumn, words: list[str]) -> DateFound | None:
     found = date_format(words)
     if found is None:
@@ -305,7 +307,8 @@ def _dates(raw: RawColumn, words: list[str]) -> DateFound | None:
 def _time(raw: RawColumn, found: DateFound) -> Judgement:
     cells = raw.floats(Column(raw.name, Kind.DATETIME, format=found.format))
     midnight = bool(np.all(cells[~np.isnan(cells)] % 86400 == 0))
-    numbered = "epoch" in found.format or found.format.get("formats") == ["%Y%m%d"]
+    formats = found.format.get("formats", [])
+    numbered = "epoch" in found.format or formats in IN_DIGITS
     dtype = "int" if numbered else "date" if midnight else "timestamp"
     return _constant(raw, dtype) or Judgement(Kind.DATETIME, dtype, found.format, remark=found.remark)
 
@@ -347,8 +350,10 @@ def _category_or_text(raw: RawColumn, *, plain: bool) -> Judgement:
     return Judgement(Kind.CATEGORICAL)
 
 
-def judge_as(raw: RawColumn, kind: Kind) -> Judgement:
+def judge_as(raw: RawColumn, kind: Kind, *, told: bool = True) -> Judgement:
     """Return how `raw` is read as the kind that the project says.
+
+    With `told` numbers may also be a spreadsheet's days or years; without, only what a moment alone can be.
 
     Raises
     ------
@@ -364,7 +369,7 @@ def judge_as(raw: RawColumn, kind: Kind) -> Judgement:
     elif kind is Kind.BOOLEAN:
         form = _boolean_format(raw)
     elif kind is Kind.DATETIME:
-        form = _datetime_format(raw)
+        form = _datetime_format(raw, told=told)
     share = 0.0 if form is None else _read_share(raw, Column(raw.name, kind, format=form))
     if form is None or (raw.n_present and share < 0.5):
         words = (
@@ -377,7 +382,10 @@ def judge_as(raw: RawColumn, kind: Kind) -> Judgement:
             got=words,
             fix=f"leave its kind out, or mend the values ({share:.0%} of them can be read)",
         )
-    return Judgement(kind, said.dtype, form, remark=said.remark)
+    remark = said.remark
+    if form.get("origin"):
+        remark = f"days of a spreadsheet, {remark}"
+    return Judgement(kind, said.dtype, form, remark=remark)
 
 
 def _source_dtype(raw: RawColumn) -> str:
@@ -405,12 +413,13 @@ def _boolean_format(raw: RawColumn) -> dict[str, Any] | None:
     return {"false": [word for word in words if word != true], "true": [true]}
 
 
-def _datetime_format(raw: RawColumn) -> dict[str, Any] | None:
+def _datetime_format(raw: RawColumn, *, told: bool) -> dict[str, Any] | None:
     if raw.family == "time":
         return {}
     if raw.share_of_numbers >= _MOST:
         values = raw.numbers()
-        found = _numbered_dates(np.unique(values[~np.isnan(values)]))
+        distinct = np.unique(values[~np.isnan(values)])
+        found = (told_dates(distinct) if told else dates_in(distinct, TIME_WORDS)) if distinct.size else None
     else:
         found = _dates(raw, raw.words[0]) if raw.family == "text" else None
     return None if found is None else found.format

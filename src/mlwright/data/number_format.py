@@ -70,6 +70,14 @@ _FAMILIES: tuple[Mapping[str, float], ...] = (
     {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3},
     {"mg": 1e-3, "g": 1.0, "kg": 1e3, "t": 1e6},
     {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
+    {
+        "day": 1.0,
+        "days": 1.0,
+        "week": 7.0,
+        "weeks": 7.0,
+        **dict.fromkeys(("mo", "mos", "month", "months"), 365.25 / 12),
+        **dict.fromkeys(("yr", "yrs", "year", "years"), 365.25),
+    },
     {"ml": 1e-3, "mL": 1e-3, "cl": 1e-2, "l": 1.0, "L": 1.0},
 )
 _SHAPE = re.compile(
@@ -158,7 +166,10 @@ def _units(
         if unit in multipliers and bare:
             scale = {unit: multipliers[unit]}
     elif after and family is not None:
-        scale = {unit: family[unit] for unit in sorted(after)}
+        if (
+            len({family[unit] for unit in after}) > 1
+        ):  # "1 month" beside "36 months": one unit in two spellings
+            scale = {unit: family[unit] for unit in sorted(after)}
     elif after and not _same_measure(after, matched):
         return None
     return {"strip": strip, **({"scale": scale} if scale else {})}

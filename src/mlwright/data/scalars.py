@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from mlwright.data.measures import MEASURES
+from mlwright.data.ranges import read_range
 from mlwright.data.schema import Column, Kind
 
-__all__ = ["END", "FIRST", "MISSING_WORDS", "Cell", "CellReader", "number", "reader", "text"]
+__all__ = ["END", "FIRST", "MISSING_WORDS", "Cell", "CellReader", "number", "reader", "text", "tidy_date"]
 
 MISSING_WORDS = frozenset(
     {
@@ -41,7 +43,12 @@ MISSING_WORDS = frozenset(
 )
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
+_QUARTER = re.compile(r"([0-9]{4})[ -]?[Qq]([1-4])|[Qq]([1-4])[ -]?([0-9]{4})")
+_ORDINAL = re.compile(r"\b([0-9]{1,2})(?:st|nd|rd|th)\b")
+_DOTTED = re.compile(r"\b(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)\.", re.IGNORECASE)
+_SEPT = re.compile(r"\bsept\b", re.IGNORECASE)
 _HUGE = 10**300
+_PLAIN: Mapping[str, Any] = {}
 FIRST, END = -62135596800, 253402300800  # seconds: the years 1 to 9999, which Python's dates know
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NAN = math.nan
@@ -128,15 +135,19 @@ def number(value: Any, format: Mapping[str, Any] | None = None) -> float:  # noq
         A number, a boolean (1 or 0) or a text.
     format : mapping, optional
         ``decimal`` and ``thousands`` (characters, default ``"."`` and ``","``), ``strip`` (a list of units or signs
-        that may stand around the number: ``["bhp", "$", "%"]``) and ``scale`` (a factor by unit).
+        that may stand around the number: ``["bhp", "$", "%"]``) and ``scale`` (a factor by unit); ``measure`` (a name
+        of `mlwright.data.measures`: what it does not read is read as above); ``ranges`` (true: what cannot be read so
+        is read by `mlwright.data.ranges`).
 
     Examples
     --------
     >>> number("1,204.50"), number("74 bhp", {"strip": ["bhp"]}), number("1.204,5", {"decimal": ",", "thousands": "."})
     (1204.5, 74.0, 1204.5)
+    >>> number("1:30 pm", {"measure": "clock"}), number("10+ years", {"strip": ["years"], "ranges": True})
+    (13.5, 10.0)
     """
     if isinstance(value, str):
-        return _number_in(value, format or {})
+        return _written(value, format) if format else _number_in(value, _PLAIN)
     if value is None:
         return _NAN
     if isinstance(value, (int, float, np.integer, np.floating, np.bool_, Decimal)):
@@ -146,6 +157,17 @@ def number(value: Any, format: Mapping[str, Any] | None = None) -> float:  # noq
             return _NAN
         return parsed if math.isfinite(parsed) else _NAN
     return _NAN
+
+
+def _written(value: str, form: Mapping[str, Any]) -> float:
+    """Return the number in a text of a column that writes its numbers in a form of its own."""
+    measure = MEASURES.get(str(form.get("measure")))
+    if measure is not None and not math.isnan(parsed := measure(value.strip())):
+        return parsed
+    parsed = _number_in(value, form)
+    if math.isnan(parsed) and form.get("ranges") and (found := read_range(value)) is not None:
+        return found.value
+    return parsed
 
 
 def _number_in(value: str, form: Mapping[str, Any]) -> float:
@@ -203,19 +225,41 @@ def _seconds(moment: dt.datetime) -> float:
     return seconds if FIRST <= seconds < END else _NAN
 
 
+def tidy_date(text: str) -> str:
+    """Return a written date without what `strptime` cannot read: ordinals, dots after months, quarters.
+
+    Examples
+    --------
+    >>> tidy_date("3rd Sept. 2014"), tidy_date("2014Q2"), tidy_date("Q4 2014")
+    ('3 Sep 2014', '2014-04', '2014-10')
+    """
+    if quarter := _QUARTER.fullmatch(text):
+        return f"{quarter[1] or quarter[4]}-{int(quarter[2] or quarter[3]) * 3 - 2:02d}"
+    return _SEPT.sub("Sep", _DOTTED.sub(r"\1", _ORDINAL.sub(r"\1", text)))
+
+
 def _datetime(column: Column) -> Callable[[Any], float]:
     formats = tuple(column.format.get("formats", ()))
     epoch = column.format.get("epoch")  # seconds a unit, where numbers are times
+    origin = column.format.get("origin", 0.0)  # the number that stands for the start of 1970
 
-    def from_text(value: str) -> float:
-        value = value.strip()
-        if not value or len(value) > 64:
-            return _NAN
+    def by_format(value: str) -> float:
         for form in formats:
             try:
                 return _seconds(dt.datetime.strptime(value, form))  # noqa: DTZ007 - `_seconds` says UTC
             except (ValueError, OverflowError):
                 continue
+        return _NAN
+
+    def from_text(value: str) -> float:
+        value = value.strip()
+        if not value or len(value) > 64:
+            return _NAN
+        seconds = by_format(value)
+        if math.isnan(seconds) and formats and (tidy := tidy_date(value)) != value:
+            seconds = by_format(tidy)
+        if not math.isnan(seconds):
+            return seconds
         if epoch is not None:
             return from_number(number(value))
         try:
@@ -224,7 +268,7 @@ def _datetime(column: Column) -> Callable[[Any], float]:
             return _NAN
 
     def from_number(value: float) -> float:
-        seconds = value * (epoch or _NAN)
+        seconds = (value - origin) * (epoch or _NAN)
         return seconds if FIRST <= seconds < END else _NAN
 
     def read(value: Any) -> float:

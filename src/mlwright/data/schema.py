@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from mlwright.core.errors import SchemaError
+from mlwright.core.errors import BundleContentError, SchemaError
 
-__all__ = ["Column", "Kind", "Role", "Schema", "Task", "TaskKind"]
+__all__ = ["TWEEDIE_POWER", "Column", "Kind", "Objective", "Role", "Schema", "Task", "TaskKind"]
+
+TWEEDIE_POWER = 1.5  # of the mean, in the variance: between counts (1) and amounts (2)
 
 
 class Kind(StrEnum):
@@ -31,6 +35,7 @@ class Role(StrEnum):
     TIME = "time"
     GROUP = "group"
     WEIGHT = "weight"
+    EXPOSURE = "exposure"
     ENTITY = "entity"
     IGNORED = "ignored"
 
@@ -41,6 +46,42 @@ class TaskKind(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    ANOMALY = "anomaly"  # without a target: which rows are unlike the others
+    CLUSTER = "cluster"  # without a target: which rows belong together
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it learns from a column that says what is right."""
+        return self not in (TaskKind.ANOMALY, TaskKind.CLUSTER)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether what is learned from is one of some classes."""
+        return self in (TaskKind.BINARY, TaskKind.MULTICLASS)
+
+
+class Objective(StrEnum):
+    """The loss that a learner makes small; `Task.objective` says which."""
+
+    LOGISTIC = "logistic"
+    SOFTMAX = "softmax"
+    SQUARED = "squared"
+    ABSOLUTE = "absolute"
+    RELATIVE = "relative"  # the absolute error as a share of the truth
+    QUANTILE = "quantile"
+    POISSON = "poisson"
+    GAMMA = "gamma"
+    TWEEDIE = "tweedie"
+
+
+_BY_METRIC = {
+    "gamma_deviance": Objective.GAMMA,
+    "mae": Objective.ABSOLUTE,
+    "mape": Objective.RELATIVE,
+    "pinball": Objective.QUANTILE,
+    "poisson_deviance": Objective.POISSON,
+    "tweedie_deviance": Objective.TWEEDIE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +106,8 @@ class Column:
         The categories seen in training, most frequent first (categorical columns of up to 1,000 levels).
     low, high : float, optional
         The range seen in training (numeric: its units; datetime: seconds since 1970 UTC).
+    pii : bool
+        True if its values are personal and may stand in no log.
     """
 
     name: str
@@ -77,9 +120,11 @@ class Column:
     levels: tuple[str, ...] | None = None
     low: float | None = None
     high: float | None = None
+    pii: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON tree that `from_json` reads."""
+        marks = {"pii": True} if self.pii else {}
         return {
             "name": self.name,
             "kind": str(self.kind),
@@ -91,6 +136,7 @@ class Column:
             "levels": None if self.levels is None else list(self.levels),
             "low": self.low,
             "high": self.high,
+            **marks,
         }
 
     @classmethod
@@ -136,6 +182,11 @@ class Schema:
         self[name]
         return Schema(tuple(replace(c, role=role) if c.name == name else c for c in self.columns))
 
+    def marked(self, names: Iterable[str]) -> Schema:
+        """Return a schema in which the columns `names` are personal: see `Column.pii`."""
+        personal = frozenset(names)
+        return Schema(tuple(replace(c, pii=True) if c.name in personal else c for c in self.columns))
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return a JSON tree that `from_json` reads."""
         return [column.to_json() for column in self.columns]
@@ -155,34 +206,124 @@ class Task:
     kind : TaskKind
         Binary, multiclass or regression.
     target : str
-        The target column's name.
+        The target column's name; for anomalies and clusters that of a label to compare with, or "".
     metric : str
-        A kind of `mlwright.core.kinds.METRICS`.
+        A kind of `mlwright.core.kinds.METRICS`, or a user's own with the mark ``own.``, which is known only in the
+        process that registered it.
     labels : tuple
         The classes as JSON values of the user's own type (``"Yes"``, ``1``, ``True``), in code order; for binary
         the second one is the positive class. Empty for regression.
+    quantile : float, optional
+        Which one is predicted, between 0 and 1: with the metric ``pinball``.
+    weight : str, optional
+        The column that says how much a row counts.
+    exposure : str, optional
+        The column that the target is divided by: what is predicted is the rate for one unit of it.
+    costs : (float, float), optional
+        What a false positive and a false negative cost (binary only).
+    threshold : float, optional
+        The second class is called from this probability on (binary); see `cut`. A row is called an anomaly from this
+        score on (anomaly).
+
+    Examples
+    --------
+    >>> task = Task(TaskKind.BINARY, "churn", "cost", ("no", "yes"), costs=(1.0, 4.0))
+    >>> task.cut, task.objective
+    (0.2, <Objective.LOGISTIC: 'logistic'>)
     """
 
     kind: TaskKind
     target: str
     metric: str
     labels: tuple[Any, ...] = ()
+    quantile: float | None = None
+    weight: str | None = None
+    exposure: str | None = None
+    costs: tuple[float, float] | None = None
+    threshold: float | None = None
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers a model gives for a row: 1, or one a class for multiclass."""
-        return len(self.labels) if self.kind is TaskKind.MULTICLASS else 1
+        """How many numbers a model gives for a row: 1, or one a class for multiclass, one a cluster for clusters."""
+        return len(self.labels) if self.kind in (TaskKind.MULTICLASS, TaskKind.CLUSTER) else 1
+
+    @property
+    def objective(self) -> Objective:
+        """The loss that a learner should make small, by the kind of task and its metric."""
+        if self.kind is TaskKind.BINARY:
+            return Objective.LOGISTIC
+        if self.kind is TaskKind.MULTICLASS:
+            return Objective.SOFTMAX
+        return _BY_METRIC.get(self.metric, Objective.SQUARED)
+
+    @property
+    def cut(self) -> float:
+        """The probability from which on the second class is called: `threshold`; else what `costs` say; else 0.5.
+
+        With true probabilities, calling p positive costs ``(1 - p) * false positive`` and not calling it
+        ``p * false negative``: they meet at ``false positive / (false positive + false negative)``.
+        """
+        if self.threshold is not None:
+            return self.threshold
+        return 0.5 if self.costs is None else self.costs[0] / sum(self.costs)
+
+    @property
+    def is_ordinal(self) -> bool:
+        """Whether the classes are grades in order, decided by the mean grade (metric ``quadratic_kappa``)."""
+        return self.kind is TaskKind.MULTICLASS and self.metric == "quadratic_kappa"
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON tree that `from_json` reads."""
+        """Return a JSON tree that `from_json` reads; options that are not set are left out."""
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        if self.costs is not None:
+            options["costs"] = list(self.costs)
         return {
             "kind": str(self.kind),
             "target": self.target,
             "metric": self.metric,
             "labels": list(self.labels),
+            **{name: value for name, value in options.items() if value is not None},
         }
 
     @classmethod
     def from_json(cls, tree: dict[str, Any]) -> Task:
-        """Build a task from `to_json`'s tree."""
-        return cls(TaskKind(tree["kind"]), tree["target"], tree["metric"], tuple(tree["labels"]))
+        """Build a task from `to_json`'s tree.
+
+        Raises
+        ------
+        BundleContentError
+            If an option is not what it must be.
+        """
+        options = {name: tree[name] for name in _OPTIONS if tree.get(name) is not None}
+        for name, value in options.items():
+            if not _OPTIONS[name](value):
+                raise BundleContentError(f"the task's {name} is malformed", got=value)
+        if "costs" in options:
+            options["costs"] = (float(options["costs"][0]), float(options["costs"][1]))
+        return cls(TaskKind(tree["kind"]), tree["target"], tree["metric"], tuple(tree["labels"]), **options)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_costs(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v < math.inf for v in value)
+        and 0 < sum(value) < math.inf
+    )
+
+
+_OPTIONS: dict[str, Callable[[Any], bool]] = {
+    "quantile": _is_share,
+    "weight": _is_name,
+    "exposure": _is_name,
+    "costs": _are_costs,
+    "threshold": _is_share,
+}

@@ -16,7 +16,7 @@ from mlwright.core.errors import DataError, UsageError
 from mlwright.core.params import Number, check
 from mlwright.core.seeds import generator
 from mlwright.core.types import Floats, Ints
-from mlwright.data.schema import Task, TaskKind
+from mlwright.data.schema import Task
 from mlwright.data.split_choice import Choice, choose, plain
 from mlwright.data.split_draw import (
     Folds,
@@ -207,7 +207,7 @@ def _draw(
     forced: Ints,
 ) -> Split:
     classes = np.zeros(table.n_rows, np.int64)
-    if task.kind is not TaskKind.REGRESSION:
+    if task.kind.has_classes:
         classes = np.unique(y, return_inverse=True)[1].astype(np.int64)
     keys, notes = _keys(choice, table)
     test = np.zeros(table.n_rows, bool)

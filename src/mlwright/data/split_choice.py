@@ -182,9 +182,10 @@ def choose(table: Table, task: Task, spec: str) -> Choice:
     if spec == "random":
         return Choice("random", None, "random split, because the project asks for it")
     if spec == "stratified":
-        if task.kind is TaskKind.REGRESSION:
+        if not task.kind.has_classes:
+            number = f"the target '{task.target}' is a number"
             raise UsageError(
-                f"a stratified split needs classes, and the target '{task.target}' is a number",
+                f"a stratified split needs classes, and {number if task.kind.needs_target else 'there is no target'}",
                 got=spec,
                 allowed=_ALLOWED,
                 fix="use 'random'",
@@ -243,6 +244,8 @@ def _auto(table: Table, task: Task) -> Choice:
 def plain(task: Task, seen: list[str]) -> Choice:
     """Return the split for rows that stand for themselves; `seen` is said in the reason."""
     note = "".join(f"; {text}" for text in seen)
+    if not task.kind.needs_target:
+        return Choice("random", None, f"random split, because rows look independent{note}")
     if task.kind is TaskKind.REGRESSION:
         return Choice(
             "random", None, f"random split, because the target is a number and rows look independent{note}"

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlwright.core.errors import DataError, UsageError
-from mlwright.core.kinds import METRICS
+from mlwright.core.kinds import METRICS, OWN
 from mlwright.core.types import Floats
 from mlwright.data.cells import RawColumn
 from mlwright.data.kinds import name_parts
 from mlwright.data.schema import Column, Kind, Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
+from mlwright.data.weights import exposures
 
 __all__ = ["has_target", "infer_task", "target_values"]
 
@@ -144,7 +145,7 @@ def infer_task(
             fix=f"did you mean '{near[0]}'?" if near else "name one of the columns",
         )
     wanted = _task_kind(kind)
-    if metric is not None and metric not in METRICS:
+    if metric is not None and metric not in METRICS and not metric.startswith(OWN):
         near = difflib.get_close_matches(metric, METRICS, n=1)
         raise UsageError(
             "unknown metric",
@@ -155,13 +156,16 @@ def infer_task(
     column = table.schema[target]
     raw = RawColumn(target, table.arrow.column(target))
     _refuse_few_rows(raw)
-    chosen = wanted or _chosen(raw, column)
+    ordinal = metric == "quadratic_kappa"
+    chosen = wanted or _chosen(raw, column, graded=ordinal)
     labels: tuple[Any, ...] = ()
     if chosen is TaskKind.REGRESSION:
         _refuse_no_numbers(raw, column)
     else:
         labels = _labels(raw, column, strict=strict)
         chosen = _fitting(column, labels, wanted)
+        if ordinal:
+            _refuse_no_order(column, labels)
     task = Task(chosen, target, metric or _METRIC[chosen], labels)
     _refuse_no_features(table, task)
     if strict:
@@ -193,8 +197,13 @@ def target_values(table: Table, task: Task) -> Floats:
     Returns
     -------
     ndarray of shape (n_rows,)
-        Values for regression, codes into ``task.labels`` for classes; NaN where the target is missing, or a class
-        that the task does not know.
+        Values for regression, for one unit of ``task.exposure`` where there is one; codes into ``task.labels`` for
+        classes; NaN where the target is missing, or a class that the task does not know.
+
+    Raises
+    ------
+    DataError
+        If a row with a target has no exposure above 0.
 
     Examples
     --------
@@ -207,7 +216,8 @@ def target_values(table: Table, task: Task) -> Floats:
     column = table.schema[task.target]
     raw = RawColumn(task.target, table.arrow.column(task.target))
     if task.kind is TaskKind.REGRESSION:
-        return raw.numbers(column.format if column.kind is Kind.NUMERIC else {})
+        values = raw.numbers(column.format if column.kind is Kind.NUMERIC else {})
+        return values if task.exposure is None else values / exposures(table, task.exposure, values)
     cells = raw.cells(_class_column(column))
     if isinstance(cells, np.ndarray):  # a boolean: the second label is the true one
         return cells
@@ -254,7 +264,7 @@ def _refuse_few_rows(raw: RawColumn) -> None:
         )
 
 
-def _chosen(raw: RawColumn, column: Column) -> TaskKind:
+def _chosen(raw: RawColumn, column: Column, *, graded: bool = False) -> TaskKind:
     if column.kind is Kind.DATETIME:
         raise DataError(
             f"the target '{column.name}' is a date",
@@ -267,6 +277,10 @@ def _chosen(raw: RawColumn, column: Column) -> TaskKind:
     counts = np.unique(present, return_counts=True)[1]
     n_distinct = counts.size
     whole = bool(np.all(present == np.floor(present)))
+    if (
+        graded and whole and n_distinct <= _MAX_CLASSES
+    ):  # however they are named, the user says that they are grades
+        return TaskKind.MULTICLASS
     named = n_distinct > 2 and not _QUANTITIES.isdisjoint(name_parts(column.name))
     few = not named and n_distinct <= _MAX_CLASSES and (n_distinct <= 2 or 10 * n_distinct <= present.size)
     if n_distinct > 2 and counts.min() == 1:  # the tail of a count, rather than a class that was seen once
@@ -377,6 +391,18 @@ def _fitting(column: Column, labels: tuple[Any, ...], wanted: TaskKind | None) -
             fix=f"say `--kind {found}`, or leave it out",
         )
     return found
+
+
+def _refuse_no_order(column: Column, labels: tuple[Any, ...]) -> None:
+    """Raise `UsageError` unless the classes are grades: numbers, or texts that begin with one."""
+    lost = [label for label in labels if not re.match(r"-?\d", _spelled(label))]
+    if lost:
+        raise UsageError(
+            f"quadratic_kappa needs classes in order, and '{column.name}' does not tell theirs",
+            got=lost[:5],
+            allowed="numbers, or texts that begin with one such as '2 good'",
+            fix="write the classes so, or take another metric",
+        )
 
 
 def _refuse_no_features(table: Table, task: Task) -> None:

@@ -174,6 +174,7 @@ def numbers(strings: pa.Array, form: Mapping[str, Any]) -> Floats:
 
     parsed = np.full(len(strings), _NAN)
     plain = np.zeros(len(strings), bool)
+    # A number alone is the same number in every form that has a decimal point.
     if form.get("decimal", ".") == "." and not any(unit[:1].isdigit() for unit in form.get("strip", ())):
         plain = matches(strings, _PLAIN)
         parsed[plain] = strings.filter(pa.array(plain)).cast(pa.float64()).to_numpy()

@@ -21,18 +21,18 @@ from mlwright.evaluate.words import (
     ranged,
 )
 
-__all__ = ["card"]
+__all__ = ["PERSON", "VOICE", "card", "code", "plain"]
 
-_PERSON = "*For a person to fill in:*"
+PERSON = "*For a person to fill in:*"
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """Escape what Markdown, and HTML within it, would read as marks."""
     flat = " ".join(str(text).split())
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", flat.replace("&", "&amp;"))
 
 
-def _code(text: object) -> str:
+def code(text: object) -> str:
     """Return inline code that holds any text: the fence is longer than any run of backticks within."""
     flat = " ".join(str(text).split())
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
@@ -40,9 +40,7 @@ def _code(text: object) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-_VOICE = Voice(
-    name=lambda text: f"**{_plain(text)}**", strong=lambda text: f"**{_plain(text)}**", text=_plain
-)
+VOICE = Voice(name=lambda text: f"**{plain(text)}**", strong=lambda text: f"**{plain(text)}**", text=plain)
 
 
 def card(context: ReportContext) -> str:
@@ -69,24 +67,24 @@ def card(context: ReportContext) -> str:
         ("Caveats and recommendations", _caveats(context)),
     )
     body = "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections)
-    return f"# Model card: {_plain(context.name)}\n\n{headline(context.task, _VOICE)}.\n\n{body}\n"
+    return f"# Model card: {plain(context.name)}\n\n{headline(context.task, VOICE)}.\n\n{body}\n"
 
 
 def _details(context: ReportContext) -> list[str]:
     lines = [
-        f"- Model {trial.get('number', '')}: {_plain(trial.get('model', ''))}, view {_plain(trial.get('view', ''))}, "
+        f"- Model {trial.get('number', '')}: {plain(trial.get('model', ''))}, view {plain(trial.get('view', ''))}, "
         f"weight {percent(trial['weight'])}"
         for trial in context.members
     ]
     lines += [
-        f"- {_plain(str(key).replace('_', ' '))}: {_code(value)}"
+        f"- {plain(str(key).replace('_', ' '))}: {code(value)}"
         for key, value in sorted(context.lineage.items())
         if key != "reproduce" and value is not None and not isinstance(value, (dict, list, tuple))
     ]
     return [
         *lines,
-        f"- Made again by: {_code(context.reproduce)}",
-        f"- {_PERSON} who owns it, whom to ask, under which licence it may be used.",
+        f"- Made again by: {code(context.reproduce)}",
+        f"- {PERSON} who owns it, whom to ask, under which licence it may be used.",
     ]
 
 
@@ -94,16 +92,16 @@ def _use(context: ReportContext) -> list[str]:
     what = "a probability for each class" if context.task.labels else "a number"
     return [
         f"- It gives {what} from {len(context.schema.features)} columns of one row.",
-        f"- {_PERSON} what it is for, who uses it, and what it must not be used for.",
+        f"- {PERSON} what it is for, who uses it, and what it must not be used for.",
     ]
 
 
 def _factors(context: ReportContext) -> list[str]:
-    top = [f"{_plain(item.column)} ({number(item.mean, 2)})" for item in context.evaluation.importance[:5]]
+    top = [f"{plain(item.column)} ({number(item.mean, 2)})" for item in context.evaluation.importance[:5]]
     known = f"- The columns that it leans on most (how much worse {metric_title(context.task.metric)} gets when one is shuffled): "
     return [
         *([known + ", ".join(top) + "."] if top else []),
-        f"- {_PERSON} groups of people or things for which it may work better or worse.",
+        f"- {PERSON} groups of people or things for which it may work better or worse.",
     ]
 
 
@@ -112,7 +110,7 @@ def _metrics(context: ReportContext) -> list[str]:
     lines = [f"- It was chosen by {metric_title(name)} ({metric_note(name)})."]
     confusion = context.evaluation.confusion
     if confusion is not None and confusion.threshold is not None:
-        positive = _plain(label(context.task.labels[1]))
+        positive = plain(label(context.task.labels[1]))
         lines.append(f"- A row is called {positive} from a probability of {percent(confusion.threshold)} on.")
     level = percent(context.evaluation.score.level)
     return [*lines, f"- Ranges are {level} intervals: bootstrap for scores, Wilson for shares."]
@@ -127,11 +125,11 @@ def _evaluation_data(context: ReportContext) -> list[str]:
             f"- No rows were held out. {evaluation.n_rows:,} rows were predicted by cross-validation.",
             "- The search chose by the same rows, so the figures lean to the good side.",
         ]
-    return [*lines, f"- Split: {_plain(split.get('kind', 'unknown'))}. {_plain(split.get('reason', ''))}"]
+    return [*lines, f"- Split: {plain(split.get('kind', 'unknown'))}. {plain(split.get('reason', ''))}"]
 
 
 def _training_data(context: ReportContext) -> list[str]:
-    fed = ", ".join(_plain(column.name) for column in context.schema.features[:60])
+    fed = ", ".join(plain(column.name) for column in context.schema.features[:60])
     left = len(context.schema.features) - 60
     lines = [
         f"- {context.n_rows:,} rows in all, {int(context.split.get('n_train', 0)):,} of them for search and training.",
@@ -139,16 +137,16 @@ def _training_data(context: ReportContext) -> list[str]:
     ]
     ignored = context.schema.having(Role.IGNORED)
     if ignored:
-        lines.append("- Columns left out: " + ", ".join(_plain(column.name) for column in ignored[:60]) + ".")
-    return [*lines, f"- {_PERSON} how the data was gathered, and whom or what it leaves out."]
+        lines.append("- Columns left out: " + ", ".join(plain(column.name) for column in ignored[:60]) + ".")
+    return [*lines, f"- {PERSON} how the data was gathered, and whom or what it leaves out."]
 
 
 def _analyses(context: ReportContext) -> list[str]:
     evaluation = context.evaluation
-    lines = [lead(evaluation, _VOICE), "", *(f"- {text}" for _, text in comparison(evaluation, _VOICE)), ""]
+    lines = [lead(evaluation, VOICE), "", *(f"- {text}" for _, text in comparison(evaluation, VOICE)), ""]
     lines += ["| Metric | Score | Range |", "|---|---:|---:|"]
     lines += [
-        f"| {_plain(capital(metric_title(name)))} | {number(score.estimate, pad=True)} "
+        f"| {plain(capital(metric_title(name)))} | {number(score.estimate, pad=True)} "
         f"| {number(score.low, pad=True)} to {number(score.high, pad=True)} |"
         for name, score in evaluation.scores.items()
     ]
@@ -159,7 +157,7 @@ def _analyses(context: ReportContext) -> list[str]:
             "|---|---:|---:|---:|",
         ]
         lines += [
-            f"| {_plain(label(part.label))} | {part.recall.total:,} | {percent(part.precision.share)} "
+            f"| {plain(label(part.label))} | {part.recall.total:,} | {percent(part.precision.share)} "
             f"({ranged(part.precision)}) | {percent(part.recall.share)} ({ranged(part.recall)}) |"
             for part in evaluation.confusion.classes[:50]
         ]
@@ -170,16 +168,16 @@ def _ethics(context: ReportContext) -> list[str]:
     about = "The outcome" if context.task.kind is not TaskKind.REGRESSION else "The number"
     return [
         f"- {about} is learned from what was recorded, faults of the records included.",
-        f"- {_PERSON} whether it decides about people, what a wrong answer does to them, and who may object where.",
+        f"- {PERSON} whether it decides about people, what a wrong answer does to them, and who may object where.",
     ]
 
 
 def _caveats(context: ReportContext) -> list[str]:
-    found = [f"- {text}" for _, text in cautions(context, _VOICE)]
-    notes = [f"- {_plain(note)}" for note in context.notes]
+    found = [f"- {text}" for _, text in cautions(context, VOICE)]
+    notes = [f"- {plain(note)}" for note in context.notes]
     return [
         *found,
         *notes,
         "- What drives it says what the model uses, not what causes the outcome.",
-        f"- {_PERSON} when it should be looked at again.",
+        f"- {PERSON} when it should be looked at again.",
     ]

@@ -43,6 +43,8 @@ class ReportContext:
         Sentences for people.
     missing : dict of str to float
         The share of rows without a value, by column; columns that are not named have all values.
+    parameters : dict of str to dict of str to float
+        By learner, which share of its trials' differences each hyperparameter explains.
     next_steps : tuple of (str, str), optional
         Commands and what each does; by default ``serve`` and ``predict``.
     """
@@ -58,6 +60,7 @@ class ReportContext:
     lineage: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, dict[str, float]] = field(default_factory=dict)
     next_steps: tuple[tuple[str, str], ...] = ()
 
     @property

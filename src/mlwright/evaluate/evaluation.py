@@ -24,7 +24,6 @@ from mlwright.evaluate.figures import (
     Share,
     bins,
     confusion,
-    decide,
     histogram,
     lifts,
     residuals,
@@ -32,7 +31,7 @@ from mlwright.evaluate.figures import (
     share,
 )
 from mlwright.evaluate.importance import Importance, permutation_importance
-from mlwright.metrics import for_task, get
+from mlwright.metrics import decide, for_task, of
 from mlwright.metrics.intervals import Interval, interval, paired_interval
 
 __all__ = ["BASES", "Baseline", "Evaluation", "Importance", "evaluate", "permutation_importance"]
@@ -174,6 +173,7 @@ def evaluate(
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
     seed: int,
+    weights: Floats | None = None,
     basis: str = "test",
     n_draws: int = 1000,
 ) -> Evaluation:
@@ -193,6 +193,8 @@ def evaluate(
         Rows that belong together, or stretches of time: intervals draw them as a whole.
     seed : int
         For every draw.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row counts in the scores and their intervals; all other figures count rows.
     basis : {"test", "cross-validation"}, default="test"
         Where the predictions come from.
     n_draws : int, default=1000
@@ -213,8 +215,9 @@ def evaluate(
     clusters = groups if groups is not None else blocks
     draws = min(n_draws, max(_FEWEST_DRAWS, _CELLS // predicted.size))
     drawn: dict[str, Any] = {"level": LEVEL, "groups": groups, "blocks": blocks, "n_draws": draws}
-    metric = get(task.metric)
-    names = [task.metric, *(name for name in for_task(task.kind) if name != task.metric)]
+    drawn["weights"] = weights
+    metric = of(task)
+    names = [task.metric, *(name for name in for_task(task.kind, plain=True) if name != task.metric)]
     classes = task.kind is not TaskKind.REGRESSION
     value = predicted[:, 0]
 
@@ -222,7 +225,7 @@ def evaluate(
         return Baseline(
             interval(metric, y, other, seed=derive(seed, "baseline", name), **drawn),
             paired_interval(metric, y, predicted, other, seed=derive(seed, "paired", name), **drawn),
-            share(decide(other) == y, clusters) if classes else None,
+            share(decide(other, task) == y, clusters) if classes else None,
             None if classes else float(np.median(np.abs(other[:, 0] - y))),
         )
 
@@ -234,7 +237,7 @@ def evaluate(
         metric=task.metric,
         scores={
             name: interval(
-                get(name),
+                of(replace(task, metric=name)),
                 y,
                 predicted,
                 seed=derive(seed, "score", name),
@@ -246,8 +249,8 @@ def evaluate(
         base=tuple(float(np.mean(y == code)) for code in range(len(task.labels)))
         if classes
         else (float(np.mean(y)),),
-        right=share(decide(predicted) == y, clusters) if classes else None,
-        confusion=confusion(y, predicted, task.labels, clusters) if classes else None,
+        right=share(decide(predicted, task) == y, clusters) if classes else None,
+        confusion=confusion(y, predicted, task, clusters) if classes else None,
         residuals=None if classes else residuals(y, value, clusters=clusters, seed=seed),
         calibration=_calibration(task, y, predicted, clusters),
         lifts=lifts(y, value, clusters=clusters, seed=seed) if binary else (),
@@ -276,7 +279,7 @@ def _checked(name: str, predicted: Floats, y: Floats, task: Task) -> Floats:
 
 def _calibration(task: Task, y: Floats, predicted: Floats, clusters: np.ndarray | None) -> tuple[Bin, ...]:
     if task.kind is TaskKind.MULTICLASS:
-        right = (decide(predicted) == y).astype(np.float64)
+        right = (decide(predicted, task) == y).astype(np.float64)
         return bins(predicted.max(axis=1), right, clusters=clusters, rate=True)
     return bins(predicted[:, 0], y, clusters=clusters, rate=task.kind is TaskKind.BINARY)
 
@@ -285,7 +288,7 @@ def _distribution(task: Task, y: Floats, predicted: Floats) -> Histogram:
     if task.kind is TaskKind.REGRESSION:
         return histogram({"truth": y, "predicted": predicted[:, 0]})
     if task.kind is TaskKind.MULTICLASS:
-        top, right = predicted.max(axis=1), decide(predicted) == y
+        top, right = predicted.max(axis=1), decide(predicted, task) == y
         return histogram({"right": top[right], "wrong": top[~right]}, limits=(0.0, 1.0))
     return histogram(
         {str(code): predicted[y == code, 0] for code in range(len(task.labels))}, limits=(0.0, 1.0)

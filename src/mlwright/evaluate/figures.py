@@ -15,10 +15,11 @@ import numpy as np
 
 from mlwright.core.seeds import generator
 from mlwright.core.types import Floats
+from mlwright.data.schema import Task
+from mlwright.metrics import decide
 
 __all__ = [
     "LEVEL",
-    "THRESHOLD",
     "Bin",
     "ClassFigures",
     "Confusion",
@@ -28,7 +29,6 @@ __all__ = [
     "Share",
     "bins",
     "confusion",
-    "decide",
     "histogram",
     "lifts",
     "residuals",
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 LEVEL = 0.95
-THRESHOLD = 0.5
 _LIFT_TOPS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _MOST_POINTS = 300
@@ -217,31 +216,17 @@ def _design_effect(hits: np.ndarray, clusters: np.ndarray | None) -> float:
     return min(max(1.0, variance / (mean * (1 - mean) / len(hits))), float(len(hits)))
 
 
-def decide(predicted: Floats) -> np.ndarray:
-    """Return the class code of each row: 1 from a probability of 0.5 on, or the most probable class.
-
-    Examples
-    --------
-    >>> decide(np.array([[0.2], [0.5]])).tolist(), decide(np.array([[0.2, 0.1, 0.7]])).tolist()
-    ([0, 1], [2])
-    """
-    if predicted.shape[1] == 1:
-        return (predicted[:, 0] >= THRESHOLD).astype(np.int64)
-    return np.argmax(predicted, axis=1)
-
-
-def confusion(
-    y: Floats, predicted: Floats, labels: tuple[Any, ...], clusters: np.ndarray | None = None
-) -> Confusion:
-    """Return the confusion matrix of the default decision, with precision and recall a class."""
-    truth, called, n = y.astype(np.int64), decide(predicted), len(labels)
+def confusion(y: Floats, predicted: Floats, task: Task, clusters: np.ndarray | None = None) -> Confusion:
+    """Return the confusion matrix of the task's decision, with precision and recall a class."""
+    labels = task.labels
+    truth, called, n = y.astype(np.int64), decide(predicted, task), len(labels)
     matrix = np.bincount(truth * n + called, minlength=n * n).reshape(n, n)
 
     def part(rows: np.ndarray, hits: np.ndarray) -> Share:
         return share(hits[rows], None if clusters is None else clusters[rows])
 
     return Confusion(
-        THRESHOLD if predicted.shape[1] == 1 else None,
+        task.cut if predicted.shape[1] == 1 else None,
         tuple(tuple(int(count) for count in row) for row in matrix),
         tuple(
             ClassFigures(label, part(called == code, truth == code), part(truth == code, called == code))

@@ -36,6 +36,7 @@ def permutation_importance(
     y: Floats,
     metric: Metric,
     *,
+    weights: Floats | None = None,
     n_repeats: int = 5,
     seed: int,
     max_rows: int = 2000,
@@ -56,6 +57,8 @@ def permutation_importance(
         The truth.
     metric : Metric
         Whose gain is compared.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row counts.
     n_repeats : int, default=5
         Shuffles a column; fewer where columns are very many.
     seed : int
@@ -87,7 +90,8 @@ def permutation_importance(
     n_rows, repeats = _bounded(min(len(y), max_rows), len(columns), n_repeats, max_predictions)
     rows = np.sort(generator(seed, "importance", "rows").permutation(len(y))[:n_rows])
     table, truth = take(columns, rows), y[rows]
-    base = metric.gain(truth, predict(table))
+    own_weights = None if weights is None else weights[rows]
+    base = metric.gain(truth, predict(table), own_weights)
     size, names = n_rows * repeats, list(columns)
     together = max(
         1, _CELLS_A_CALL // (size * len(names))
@@ -107,7 +111,7 @@ def permutation_importance(
         answers = np.split(predict(tiled), repeats * len(asked))
         for place, name in enumerate(asked):
             own = answers[place * repeats : (place + 1) * repeats]
-            losses = [base - metric.gain(truth, answer) for answer in own]
+            losses = [base - metric.gain(truth, answer, own_weights) for answer in own]
             found.append(Importance(name, float(np.mean(losses)), float(min(losses)), float(max(losses))))
     return sorted(found, key=lambda item: (-item.mean, item.column))
 

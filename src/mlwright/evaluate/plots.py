@@ -19,6 +19,7 @@ __all__ = [
     "Frame",
     "Line",
     "bars",
+    "cloud",
     "heat",
     "histogram",
     "lines",
@@ -366,6 +367,48 @@ def scatter(
             drawn.append(
                 f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="4" class="s{binned.series}"/>'
             )
+    return _svg(frame.bottom + 42, title, description, drawn)
+
+
+def cloud(
+    points: Sequence[tuple[float, float, int]],
+    marks: Sequence[tuple[str, str]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    description: str,
+) -> str:
+    """Return points of several sorts on a plane.
+
+    Parameters
+    ----------
+    points : sequence of (float, float, int)
+        Where each lies, and the number of its mark; the later in front.
+    marks : sequence of (str, str)
+        Name and CSS class of each mark.
+    title, x_label, y_label, description : str
+        Words.
+    """
+
+    def inner(values: Sequence[float]) -> tuple[float, float]:
+        ordered = sorted(values)
+        cut = len(ordered) // 100  # a few far points must not squeeze all others: they stand at the border
+        low, high = _wide(ordered[cut : len(ordered) - cut])
+        pad = 0.25 * (high - low)
+        return max(low - pad, ordered[0] - 0.1 * pad), min(high + pad, ordered[-1] + 0.1 * pad)
+
+    frame = Frame(0, 1, 0, 1, top=48)
+    if points:
+        sides = (*inner([x for x, _, _ in points]), *inner([y for _, y, _ in points]))
+        frame = Frame(
+            sides[0], max(sides[1], sides[0] + 1e-9), sides[2], max(sides[3], sides[2] + 1e-9), top=48
+        )
+    drawn = _axes(frame, x_label, y_label) + _legend(list(marks), 36)
+    drawn += [
+        f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="2.6" class="dot {marks[mark][1]}"/>'
+        for x, y, mark in points
+    ]
     return _svg(frame.bottom + 42, title, description, drawn)
 
 

@@ -8,7 +8,6 @@ from mlwright.data.schema import TaskKind
 from mlwright.evaluate import plots
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation
-from mlwright.evaluate.figures import THRESHOLD
 from mlwright.evaluate.markup import HTML, Cell, escape, figure, section, table
 from mlwright.evaluate.words import (
     baseline_name,
@@ -136,6 +135,8 @@ def decisions(context: ReportContext) -> str:
         f"A row is called <b class='name'>{escape(label(evaluation.task.labels[1]))}</b> from a probability of "
         f"{percent(found.threshold)} on."
         if found.threshold is not None
+        else "A row is called by its mean grade, rounded."
+        if evaluation.task.is_ordinal
         else "A row is called by its most probable class."
     )
     plot = plots.heat(
@@ -274,7 +275,7 @@ def calibration(context: ReportContext) -> str:
         if binary
         else "probability of the class that it calls",
         shares=True,
-        mark=THRESHOLD if binary else None,
+        mark=evaluation.task.cut if binary else None,
     )
     return section(
         "calibration",

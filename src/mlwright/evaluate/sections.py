@@ -143,7 +143,50 @@ def _search(context: ReportContext) -> str:
         figure(_trial_plot(context, title), "Each dot is a trial; the line is the best so far."),
         table(heads, (tuple(cells(trial)) for trial in ordered[:_MOST_TRIALS]), caption=f"Trials: {order}"),
         f"<p>{more:,} more trials are not shown.</p>" if more > 0 else "",
+        _curves(ordered),
+        _parameters(context),
     )
+
+
+def _curves(ordered: Sequence[Mapping[str, Any]]) -> str:
+    """Draw how the validation loss of the heaviest learners fell with the iterations, on their first fold."""
+    told = [(trial, (trial.get("told") or {}).get("curve") or []) for trial in ordered]
+    shown = [(trial, curve) for trial, curve in told if len(curve) > 2][:3]
+    if not shown:
+        return ""
+    drawn = plots.lines(
+        [
+            plots.Line(
+                f"{trial['number']}: {trial['model']}",
+                [(float(at), float(loss) / float(curve[0][1] or 1.0)) for at, loss in curve],
+                series=place,
+            )
+            for place, (trial, curve) in enumerate(shown)
+        ],
+        title="Learning curves",
+        x_label="iteration",
+        y_label="validation loss against that of the first",
+        description="The validation loss of the first fold by iteration, for up to three trials.",
+    )
+    return figure(drawn, "The loss of rows that the model was not fitted on, iteration by iteration.")
+
+
+def _parameters(context: ReportContext) -> str:
+    if not context.parameters:
+        return ""
+
+    def cells(model: str, name: str, share: float) -> Iterator[Cell]:
+        yield Cell(escape(model), head=True)
+        yield Cell(escape(name))
+        yield Cell(escape(percent(share)), number=True)
+
+    rows = (
+        tuple(cells(model, name, share))
+        for model, shares in sorted(context.parameters.items())
+        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+    )
+    caption = "Hyperparameters: the share of the difference between a learner's trials that each explains"
+    return table(("Learner", "Hyperparameter", "Share"), rows, caption=caption)
 
 
 def _known(score: float | None) -> float:
@@ -161,21 +204,24 @@ def _params(trial: Mapping[str, Any]) -> str:
 
 
 def _trial_plot(context: ReportContext, title: str) -> str:
+    """Draw the trials' scores against the seconds since the search began, or by number where no clock was kept."""
     better = max if get(context.task.metric).greater_is_better else min
+    timed = all("finished" in (trial.get("told") or {}) for trial in context.trials)
     points: list[tuple[float, float]] = []
     best: list[tuple[float, float]] = []
     for trial in sorted(context.trials, key=lambda trial: trial.get("number", 0)):
         score = _known(trial.get("score"))
-        if math.isfinite(score):
-            points.append((float(trial.get("number", 0)), score))
-            best.append((points[-1][0], better(score, best[-1][1]) if best else score))
+        if math.isfinite(score) and trial.get("complete", True):
+            at = float(trial["told"]["finished"] if timed else trial.get("number", 0))
+            points.append((at, score))
+            best.append((at, better(score, best[-1][1]) if best else score))
     return plots.lines(
         [
             plots.Line("a trial", points, series=2, stroke=False),
             plots.Line("best so far", best, series=0),
         ],
         title="The search, trial by trial",
-        x_label="trial number",
+        x_label="seconds of search" if timed else "trial number",
         y_label=capital(title),
         description=f"{len(points)} trials; the best has {number(best[-1][1]) if best else 'no score'}.",
         steps=True,

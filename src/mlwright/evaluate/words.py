@@ -47,14 +47,23 @@ _MEANINGS = {
     "accuracy": "the share of rows that are called right",
     "balanced_accuracy": "the share of each class that is found, averaged over the classes",
     "brier": "the mean squared distance between a probability and what came true",
+    "cost": "what wrong calls cost, on average a row",
     "f1": "one number for how much is found and how much of what is flagged is right",
+    "gamma_deviance": "how unlikely the truths are, for amounts whose spread grows with their mean",
     "log_loss": "how surprised one would be by the truth after reading the probabilities",
     "mae": "the mean distance between prediction and truth",
     "mape": "the mean distance between prediction and truth, as a share of the truth",
+    "mcc": "the correlation of what is called with what is true",
+    "pinball": "the mean distance between prediction and truth, where one side counts more",
+    "poisson_deviance": "how unlikely the truths are, for counts",
     "pr_auc": "how rich in hits the highest scores are, over all thresholds",
+    "quadratic_kappa": "how far the called grades agree with the true ones beyond chance",
     "r2": "the share of the target's spread that is explained",
     "rmse": "the typical distance between prediction and truth; large misses count most",
+    "rmsle": "the typical relative distance between prediction and truth",
     "roc_auc": "of two rows, one of each class, how often the right one gets the higher score",
+    "top_k_accuracy": "how often the truth is among the five most probable classes",
+    "tweedie_deviance": "how unlikely the truths are, for sums of amounts with zeros among them",
 }
 BASELINE_NAMES = {"dummy": "guessing", "linear": "the simple linear model"}
 

@@ -16,12 +16,13 @@ from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError, ParameterError
 from mlwright.core.params import check
 from mlwright.core.types import Floats
-from mlwright.features.base import Transform
+from mlwright.features.base import PairTransform, Transform
 
-__all__ = ["array", "build", "flag", "number", "numbers", "strings", "tree", "whole", "wrong"]
+__all__ = ["array", "build", "build_pair", "flag", "number", "numbers", "strings", "tree", "whole", "wrong"]
 
 _FIX = "make the bundle again"
 _T = TypeVar("_T", bound=Transform)
+_P = TypeVar("_P", bound=PairTransform)
 
 
 def tree(transform: Transform) -> dict[str, Any]:
@@ -37,6 +38,20 @@ def build(cls: type[_T], state: State) -> _T:
     BundleContentError
         If the kind is another one, the column is no string or a hyperparameter is missing or breaks its rule.
     """
+    column, params = _header(cls, state)
+    return cls(column, **params)
+
+
+def build_pair(cls: type[_P], state: State) -> _P:
+    """Return an unfitted `cls` of two columns; see `build`."""
+    column, params = _header(cls, state)
+    other = _field(state, "other")
+    if not isinstance(other, str):
+        raise BundleContentError(f"{cls.kind}: other", got=other, allowed="a string", fix=_FIX)
+    return cls(column, other, **params)
+
+
+def _header(cls: type[Transform], state: State) -> tuple[str, dict[str, Any]]:
     found = _field(state, "kind")
     if found != cls.kind:
         raise BundleContentError("the state is of another kind", got=found, allowed=cls.kind, fix=_FIX)
@@ -49,7 +64,7 @@ def build(cls: type[_T], state: State) -> _T:
         check(cls.kind, params, cls.rules)
     except ParameterError as error:
         raise BundleContentError(str(error)) from error
-    return cls(column, **params)
+    return column, dict(params)
 
 
 def number(state: State, name: str, *, positive: bool = False) -> float:

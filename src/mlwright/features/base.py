@@ -12,7 +12,7 @@ from mlwright.core.params import Rule
 from mlwright.core.types import Floats
 from mlwright.data.values import Cell, Columns
 
-__all__ = ["OutputTag", "Transform"]
+__all__ = ["OutputTag", "PairTransform", "Transform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Transform(ABC):
 
     kind: ClassVar[str]
     coded: ClassVar[bool] = False  # True if it reads a column of strings (`Coded`), else one of floats
+    is_identity: ClassVar[bool] = False  # True if the one number is the cell itself
     rules: ClassVar[Mapping[str, Rule]] = {}
 
     def __init__(self, column: str) -> None:
@@ -101,3 +102,35 @@ class Transform(ABC):
     def params(self) -> dict[str, Any]:
         """Return the hyperparameters."""
         return {name: getattr(self, name) for name in self.rules}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The raw columns that it reads."""
+        return (self.column,)
+
+
+class PairTransform(Transform):
+    """Two raw columns of one type in, some columns of the matrix out. A plan has these after all others.
+
+    Parameters
+    ----------
+    column, other : str
+        The raw columns' names.
+    """
+
+    def __init__(self, column: str, other: str) -> None:
+        super().__init__(column)
+        self.other = other
+
+    @abstractmethod
+    def row(self, cell: Cell, other: Cell = None) -> Sequence[float]:
+        """Return `n_outputs` numbers for two canonical cells."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The two raw columns."""
+        return (self.column, self.other)
+
+    def tree(self) -> dict[str, Any]:
+        """Return what the tree of its state starts with."""
+        return {"kind": self.kind, "column": self.column, "other": self.other, "params": self.params()}

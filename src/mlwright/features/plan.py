@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,9 +13,21 @@ from mlwright.core.errors import BundleContentError, SchemaError
 from mlwright.core.seeds import derive
 from mlwright.core.types import Floats
 from mlwright.data.values import Cell, Coded, Columns
-from mlwright.features.base import OutputTag, Transform
+from mlwright.features.base import OutputTag, PairTransform, Transform
 
-__all__ = ["FeaturePlan"]
+__all__ = ["FeaturePlan", "Step"]
+
+
+class Step(NamedTuple):
+    """One transform of the row path."""
+
+    column: str
+    """The raw column that it reads."""
+    function: Callable[[Any], Sequence[float]]
+    """From a canonical cell to its numbers."""
+    n_outputs: int
+    is_identity: bool
+    """Whether its one number is the cell itself."""
 
 
 class FeaturePlan:
@@ -27,7 +39,8 @@ class FeaturePlan:
     Parameters
     ----------
     transforms : sequence of Transform
-        In the order of the matrix. A transform may have no outputs, and several may read one column.
+        In the order of the matrix, those of two columns after all others. A transform may have no outputs, and
+        several may read one column.
 
     Examples
     --------
@@ -39,12 +52,12 @@ class FeaturePlan:
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = tuple(transforms)
+        self.transforms = tuple(sorted(transforms, key=lambda t: isinstance(t, PairTransform)))
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The raw columns that are read, each once."""
-        return tuple(dict.fromkeys(transform.column for transform in self.transforms))
+        return tuple(dict.fromkeys(name for transform in self.transforms for name in transform.inputs))
 
     def fit(self, columns: Columns, y: Floats, *, n_classes: int, seed: int) -> Self:
         """Fit each transform; `mlwright.features.base.Transform.fit` says what the parameters are.
@@ -85,28 +98,35 @@ class FeaturePlan:
         self._check(columns, present)
         first = columns[present[0]] if present else next(iter(columns.values()))
         n_rows = len(first.codes) if isinstance(first, Coded) else len(first)
-        parts = (t.batch(columns if t.column in columns else _absent(t, n_rows)) for t in self.transforms)
+        parts = (t.batch(_with_absent(t, columns, n_rows)) for t in self.transforms)
         return self._side_by_side(parts, n_rows)
 
     def row(self, cells: Mapping[str, Cell]) -> Floats:
         """Return shape (n_outputs,) for one record of canonical cells; an absent one is missing."""
         get = cells.get
         values: list[float] = []
-        for name, function in self._rows:
+        for name, function, _, _ in self._singles:
             values += function(get(name))
+        for name, other, both in self._pairs:
+            values += both(get(name), get(other))
         return np.array(values, dtype=np.float64)
 
     def arrange(self) -> Self:
         """Lay out the outputs of the fitted transforms one after another, and return self."""
         self.tags: list[OutputTag] = []
         self._slices: list[slice] = []
-        self._rows: list[tuple[str, Callable[[Cell], Sequence[float]]]] = []
+        self._singles: list[Step] = []
+        self._pairs: list[tuple[str, str, Callable[[Cell, Cell], Sequence[float]]]] = []
         for transform in self.transforms:
             tags = transform.tags
             self._slices.append(slice(len(self.tags), len(self.tags) + len(tags)))
             self.tags += tags
-            if tags:
-                self._rows.append((transform.column, transform.row))
+            if tags and isinstance(transform, PairTransform):
+                self._pairs.append((transform.column, transform.other, transform.row))
+            elif tags:
+                self._singles.append(Step(transform.column, transform.row, len(tags), transform.is_identity))
+        # What reads two columns is no step: such a plan has none to lay out, and is asked by `row`.
+        self.steps: list[Step] | None = None if self._pairs else self._singles
         self.categorical = tuple(i for i, tag in enumerate(self.tags) if tag.categorical)
         return self
 
@@ -114,14 +134,16 @@ class FeaturePlan:
         absent = [name for name in names if name not in columns]
         if absent:
             raise SchemaError("columns are absent", got=absent, allowed=list(columns)[:50])
+        known = set(names)
         for transform in self.transforms:
-            if transform.column in names and isinstance(columns[transform.column], Coded) != transform.coded:
-                raise SchemaError(
-                    f"column '{transform.column}' does not fit the transform '{transform.kind}'",
-                    got="numbers" if transform.coded else "strings",
-                    allowed="strings" if transform.coded else "numbers",
-                    fix="read the columns with the schema that the plan was built from",
-                )
+            for name in transform.inputs:
+                if name in known and isinstance(columns[name], Coded) != transform.coded:
+                    raise SchemaError(
+                        f"column '{name}' does not fit the transform '{transform.kind}'",
+                        got="numbers" if transform.coded else "strings",
+                        allowed="strings" if transform.coded else "numbers",
+                        fix="read the columns with the schema that the plan was built from",
+                    )
 
     def _side_by_side(self, parts: Iterable[Floats], n_rows: int) -> Floats:
         out = np.empty((n_rows, len(self.tags)))
@@ -170,10 +192,15 @@ class FeaturePlan:
 
 
 def _seed(seed: int, transform: Transform) -> int:
-    return derive(seed, transform.kind, transform.column)
+    return derive(seed, transform.kind, *transform.inputs)
 
 
-def _absent(transform: Transform, n_rows: int) -> Columns:
-    if transform.coded:
-        return {transform.column: Coded(np.full(n_rows, -1, np.int32), [])}
-    return {transform.column: np.full(n_rows, np.nan)}
+def _with_absent(transform: Transform, columns: Columns, n_rows: int) -> Columns:
+    absent = [name for name in transform.inputs if name not in columns]
+    if not absent:
+        return columns
+    missing = Coded(np.full(n_rows, -1, np.int32), []) if transform.coded else np.full(n_rows, np.nan)
+    return {
+        **{name: columns[name] for name in transform.inputs if name in columns},
+        **dict.fromkeys(absent, missing),
+    }

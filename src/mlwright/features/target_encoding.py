@@ -8,16 +8,14 @@ import numpy as np
 
 from mlwright.bundle.state import State
 from mlwright.core.params import Flag, Number, Rule, check
-from mlwright.core.seeds import generator
 from mlwright.core.types import Floats, Ints
 from mlwright.data.values import Columns
 from mlwright.features import audit
 from mlwright.features.base import OutputTag
+from mlwright.features.folds import N_FOLDS, classes_of, draw_folds
 from mlwright.features.levels import LevelTransform, count_levels
 
 __all__ = ["TargetEncoding"]
-
-_FOLDS = 5
 
 
 class TargetEncoding(LevelTransform):
@@ -98,11 +96,11 @@ class TargetEncoding(LevelTransform):
         self.fit(columns, y, n_classes=n_classes, seed=seed)
         out = self.batch(columns)  # the count is that of all rows, as it will be at serving
         groups, targets, prior, deviation = self._prepare(columns, y, n_classes)
-        folds = _folds(y, n_classes, seed)
+        folds = draw_folds(y, n_classes, seed, "target_encoding")
         width = len(self.levels_) + 1
-        totals = [_totals(groups[folds == k], targets[folds == k], width) for k in range(_FOLDS)]
-        for k in range(_FOLDS):
-            others = [totals[j] for j in range(_FOLDS) if j != k]
+        totals = [_totals(groups[folds == k], targets[folds == k], width) for k in range(N_FOLDS)]
+        for k in range(N_FOLDS):
+            others = [totals[j] for j in range(N_FOLDS) if j != k]
             counts = np.sum([count for count, _ in others], axis=0)
             sums = np.sum([total for _, total in others], axis=0)
             encoded = self._encode(counts, sums, prior, deviation)
@@ -117,7 +115,7 @@ class TargetEncoding(LevelTransform):
         self.levels_ = sorted(level for level, _ in count_levels(column)[: self.max_levels])
         places = {level: place for place, level in enumerate(self.levels_)}
         of_code = np.array([places.get(level, -1) for level in column.levels] + [len(places)], dtype=np.int64)
-        self.classes_ = _classes(y, n_classes, self.max_classes)
+        self.classes_ = classes_of(y, n_classes, self.max_classes)
         targets = np.column_stack([y == c for c in self.classes_]).astype(np.float64) if self.classes_ else y
         targets = targets.reshape(len(y), -1)
         return of_code[column.codes], targets, targets.mean(axis=0), targets.std(axis=0)
@@ -158,23 +156,6 @@ class TargetEncoding(LevelTransform):
         width = max(1, len(new.classes_)) + 1
         encodings = audit.array(state, "encodings", (len(new.levels_) + 1, width))
         return new.set_learned(encodings, audit.array(state, "unseen", (width,)))
-
-
-def _classes(y: Floats, n_classes: int, limit: int) -> list[int]:
-    """Return the classes that are encoded: none for regression, the second for binary, else the most frequent."""
-    if n_classes <= 2:
-        return [1] if n_classes else []
-    counts = np.bincount(y.astype(np.int64), minlength=n_classes)
-    return sorted(np.argsort(-counts, kind="stable")[:limit].tolist())
-
-
-def _folds(y: Floats, n_classes: int, seed: int) -> Ints:
-    """Return a fold from 0 to 4 for each row, stratified for classes."""
-    drawn = generator(seed, "target_encoding").permutation(len(y))
-    order = drawn[np.argsort(y[drawn], kind="stable")] if n_classes else drawn
-    folds = np.empty(len(y), np.int64)
-    folds[order] = np.arange(len(y)) % _FOLDS
-    return folds
 
 
 def _totals(groups: Ints, targets: Floats, width: int) -> tuple[Floats, Floats]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlwright.bundle.state import State
-from mlwright.core.types import Floats
+from mlwright.core.types import Floats, Ints
 from mlwright.features import audit
 
 __all__ = ["MAX_CHARACTERS", "Vocabulary", "words"]
@@ -75,11 +76,53 @@ class Vocabulary:
         frequent.sort(key=lambda pair: (-pair[1], pair[0]))
         kept = sorted(frequent[:max_terms])
         n = sum(counts)
-        idf = np.array([math.log((1 + n) / (1 + count)) + 1 for _, count in kept], dtype=np.float64)
-        return cls([term for term, _ in kept], idf, longest)
+        return cls([term for term, _ in kept], _idf([count for _, count in kept], n), longest)
 
-    def weights(self, words_of_text: list[str]) -> tuple[list[int], list[float]]:
+    @classmethod
+    def fit_weights(
+        cls, texts: Sequence[str], counts: Sequence[int], *, max_terms: int, min_documents: int, longest: int
+    ) -> tuple[Vocabulary, tuple[Floats, Ints, Ints]]:
+        """Do as `fit`, and return also the damped weights of all texts, reading each of them once.
+
+        Returns
+        -------
+        Vocabulary
+            The same that `fit` gives.
+        (values, places, starts) : tuple of ndarray
+            The rows of a sparse matrix, as `weights` gives them: text i has ``values[starts[i]:starts[i + 1]]``.
+        """
+        place_of: defaultdict[str, int] = defaultdict()
+        place_of.default_factory = place_of.__len__
+        ids, sizes = array("q"), []
+        for text in texts:
+            terms = _terms(words(text), longest)
+            sizes.append(len(terms))
+            ids.extend(map(place_of.__getitem__, terms))
+        all_terms = list(place_of)
+        width = max(1, len(all_terms))
+        owners = np.repeat(np.arange(len(texts), dtype=np.int64), sizes)
+        pairs, often = np.unique(owners * width + np.frombuffer(ids, dtype=np.int64), return_counts=True)
+        owners, found = np.divmod(pairs, width)
+        held = np.bincount(found, weights=np.asarray(counts, dtype=np.float64)[owners], minlength=width)
+        frequent = [(all_terms[i], int(held[i]), i) for i in np.flatnonzero(held >= min_documents)]
+        frequent.sort(key=lambda term: (-term[1], term[0]))
+        kept = sorted(frequent[:max_terms])
+        vocabulary = cls([term for term, _, _ in kept], _idf([n for _, n, _ in kept], sum(counts)), longest)
+        new_place = np.full(width, -1, np.int64)
+        new_place[[i for _, _, i in kept]] = np.arange(len(kept))
+        inside = new_place[found] >= 0
+        owners, places, often = owners[inside], new_place[found[inside]], often[inside]
+        order = np.lexsort((places, owners))
+        owners, places, often = owners[order], places[order], often[order]
+        values = (1.0 + np.log(often)) * vocabulary.idf[places]
+        lengths = np.sqrt(np.bincount(owners, weights=values * values, minlength=len(texts)))
+        starts = np.searchsorted(owners, np.arange(len(texts) + 1))
+        return vocabulary, (values / lengths[owners], places, starts)
+
+    def weights(self, words_of_text: list[str], *, damped: bool = False) -> tuple[list[int], list[float]]:
         """Return the places of a text's terms, rising, and their weights, of unit length; see `words`.
+
+        With `damped`, a term that occurs n times counts ``1 + log(n)``.
 
         Examples
         --------
@@ -92,7 +135,10 @@ class Vocabulary:
             if place is not None:
                 found[place] = found.get(place, 0) + 1
         places = sorted(found)
-        raw = [found[place] * self._idf[place] for place in places]
+        if damped:
+            raw = [(1.0 + math.log(found[place])) * self._idf[place] for place in places]
+        else:
+            raw = [found[place] * self._idf[place] for place in places]
         length = math.sqrt(math.fsum(value * value for value in raw))
         return places, [value / length for value in raw]
 
@@ -108,6 +154,10 @@ class Vocabulary:
         if (idf < 1).any():  # the formula gives no less, and zero would leave a text without a length
             raise audit.wrong(state, "idf", float(idf.min()), "numbers from 1")
         return cls(terms, idf, longest)
+
+
+def _idf(counts: Sequence[int], n: int) -> Floats:
+    return np.array([math.log((1 + n) / (1 + count)) + 1 for count in counts], dtype=np.float64)
 
 
 def _terms(found: list[str], longest: int) -> list[str]:

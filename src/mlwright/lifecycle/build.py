@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlwright.bundle import Contents, State
+from mlwright.core import seeds
 from mlwright.core.clock import Deadline
-from mlwright.core.errors import DataError, RecordError, RefusedError, UsageError
+from mlwright.core.errors import RecordError, UsageError
 from mlwright.core.events import Event, Listener, silent
-from mlwright.core.kinds import METRICS
-from mlwright.core.types import Floats, Json, Record
+from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.checks.base import CheckContext
-from mlwright.data.checks.run import refused, run_checks
 from mlwright.data.findings import Finding
-from mlwright.data.infer import infer
-from mlwright.data.schema import Kind, Role, Schema, Task
+from mlwright.data.schema import Role, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
-from mlwright.data.target import infer_task, target_values
+from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation, evaluate
@@ -31,20 +28,37 @@ from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.records import records
-from mlwright.metrics import get
-from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
+from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
+from mlwright.lifecycle.understand import checked, raw_schema, without_group
+from mlwright.metrics import of
+from mlwright.search import Journal, StudyData, StudyResult, TrialResult, parameter_importance, run_study
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Built", "Prepared", "build", "prepare", "resampled_units"]
+__all__ = [
+    "MOST_PROVEN",
+    "MOST_PROVEN_KEPT",
+    "Built",
+    "Prepared",
+    "build",
+    "evenly",
+    "golden_records",
+    "missing_shares",
+    "prepare",
+    "resampled_units",
+]
 
 _N_GOLDEN = 20
-_MOST_PROVEN = 500  # training rows that go through the three paths where no row was kept back
+MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go through the three paths
 _ROUGH, _THOROUGH = (2, 1000), (5, 2000)  # repeats and rows of the importances
 _MOST_PREDICTIONS = 400_000  # for importances; and of one row by one tree: about five seconds
 _MOST_WALKS = 100_000_000
+_CELLS_A_SECOND = 200_000  # of a search: what trials can get through
+_FEWEST_SEARCHED = 20_000  # training rows that trials always see
+_MOST_TESTED = 100_000  # test rows that the score is of
+_MOST_REFERENCE = 50_000  # training rows that a monitor compares with
 _N_BLOCKS = 20  # of time, for intervals that respect the order
 
 
@@ -77,10 +91,11 @@ class Prepared:
 
     @property
     def evaluated(self) -> Table | None:
-        """The rows that no search sees; None if none are kept."""
+        """The rows that no search sees, evenly thinned where there are very many; None if none are kept."""
         if self.test is not None:
-            return self.test
-        return self.table.take(self.split.test) if len(self.split.test) else None
+            return self.test.take(evenly(self.test.n_rows, _MOST_TESTED))
+        rows = self.split.test
+        return self.table.take(rows[evenly(len(rows), _MOST_TESTED)]) if len(rows) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +153,7 @@ def prepare(
     RefusedError
         If a check says stop and the project does not accept it; the error's ``findings`` hold them all.
     """
-    table = Table(raw, _schema(raw, project))
+    table = Table(raw, raw_schema(raw, project))
     target = _target(table, project)
     table = Table(
         raw,
@@ -146,16 +161,13 @@ def prepare(
         if table.schema[target].role is Role.TARGET
         else table.schema.with_role(target, Role.TARGET),
     )
-    task = infer_task(table, target, kind=project.task_kind, metric=project.task_metric, strict=refuse)
-    _refuse_metric(task)
-    y = target_values(table, task)
-    known = ~np.isnan(y)
-    notes = list(notes)
-    if not known.all():
-        rows = np.flatnonzero(known)
-        notes.append(f"{len(y) - len(rows):,} of {len(y):,} rows have no '{target}' and were left out")
-        table, y = table.take(rows), y[rows]
+    task = task_of(table, target, project, strict=refuse)
+    rows, left_out = learnable(table, task)
+    notes = [*notes, *left_out]
+    if len(rows) < table.n_rows:
+        table = table.take(rows)
         hashes = None if hashes is None else hashes[rows]
+    y = target_values(table, task)
     listener(Event("step", "checking"))
     split = make_split(
         table,
@@ -167,50 +179,13 @@ def prepare(
         pinned=pinned,
         hashes=hashes,
     )
-    table = _without_group(table, split)
+    table = without_group(table, split)
     columns = table.columns()
     context = CheckContext(table, columns, y, task, project.checks_ban)
-    findings = run_checks(context, project.checks_accept)
-    for finding in findings:
-        accepted = finding.code in project.checks_accept
-        listener(Event("finding", finding.what, finding.to_json() | {"accepted": accepted}))
-    stopped = refused(findings, project.checks_accept)
-    if stopped and refuse:
-        raise RefusedError(
-            f"{stopped[0].code}: {stopped[0].what.rstrip('.')}",
-            details={"findings": [finding.to_json() for finding in findings]},
-            fix=f'{stopped[0].advice} To accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
-        )
+    findings = checked(context, project, refuse=refuse, listener=listener)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
-    own = None if test is None else _own_test(test, table.schema, task)
+    own = None if test is None else own_test(test, table.schema, task)
     return Prepared(table, task, findings, split, own, tuple(notes))
-
-
-def _without_group(table: Table, split: Split) -> Table:
-    """Give the column that groups are split by the role of one: a model could only learn the groups by heart."""
-    if split.kind != "group" or split.column is None:
-        return table
-    schema = table.schema.with_role(split.column, Role.GROUP)
-    return Table(table.arrow, schema) if schema.features else table
-
-
-def _schema(raw: pa.Table, project: Project) -> Schema:
-    roles: dict[str, Role] = dict.fromkeys(project.data_ignore, Role.IGNORED)
-    if project.data_time:
-        roles[project.data_time] = Role.TIME
-    if project.data_group:
-        roles[project.data_group] = Role.GROUP
-    for name in [*roles, *project.data_kinds]:
-        if name not in raw.column_names:
-            near = difflib.get_close_matches(name, raw.column_names, n=1, cutoff=0.5)
-            raise UsageError(
-                "a column is named that the data does not have",
-                got=name,
-                allowed=raw.column_names[:50],
-                fix=f"did you mean '{near[0]}'?" if near else "name one of the columns",
-            )
-    kinds = {name: Kind(kind) for name, kind in project.data_kinds.items()}
-    return infer(raw, target=project.task_target, roles=roles, kinds=kinds)
 
 
 def _target(table: Table, project: Project) -> str:
@@ -223,34 +198,6 @@ def _target(table: Table, project: Project) -> str:
     )
 
 
-def _refuse_metric(task: Task) -> None:
-    if task.kind not in get(task.metric).tasks:
-        raise UsageError(
-            f"the metric does not fit a task of kind {task.kind}",
-            got=task.metric,
-            allowed=[name for name in METRICS if task.kind in get(name).tasks],
-            fix="name one of these, or leave it out",
-        )
-
-
-def _own_test(raw: pa.Table, schema: Schema, task: Task) -> Table:
-    absent = [c.name for c in schema.features if c.required and c.name not in raw.column_names]
-    if task.target not in raw.column_names or absent:
-        raise DataError(
-            "the test table lacks columns",
-            got=absent or [task.target],
-            fix="give it the training table's columns",
-        )
-    own = Table(raw, schema)
-    known = ~np.isnan(target_values(own, task))
-    if not known.any():
-        raise DataError(
-            f"no row of the test table has a known '{task.target}'",
-            allowed=[str(v) for v in task.labels] or "numbers",
-        )
-    return own.take(np.flatnonzero(known))
-
-
 def build(
     prepared: Prepared,
     project: Project,
@@ -259,6 +206,7 @@ def build(
     lineage: Mapping[str, Any],
     journal: Journal | None = None,
     replay: Sequence[TrialResult] | None = None,
+    choices: Mapping[str, int] | None = None,
     rough: bool = False,
     listener: Listener = silent,
 ) -> Built:
@@ -271,18 +219,43 @@ def build(
     columns = table.columns()
     y = target_values(table, task)
     train_columns, train_y = take(columns, split.train), y[split.train]
-    data = StudyData(train_columns, train_y, table.schema, task, split.folds, project.task_seed)
+    train_weights = weights_of(table.take(split.train), task)
+    data = StudyData(
+        train_columns,
+        train_y,
+        table.schema,
+        task,
+        split.folds,
+        project.task_seed,
+        weights=train_weights,
+        quality=project.task_quality,
+        latency=project.latency,
+        rows=_searched(len(train_y), len(columns), project),
+    )
     kept = prepared.evaluated
     listener(Event("step", "searching"))
-    after = _rows_after(len(train_y), 0 if kept is None else kept.n_rows, len(columns), rough=rough)
-    study = run_study(data, deadline, journal=journal, replay=replay, rows_after=after, listener=listener)
+    reference_rows = evenly(len(train_y), _MOST_REFERENCE)
+    after = _rows_after(len(reference_rows), 0 if kept is None else kept.n_rows, len(columns), rough=rough)
+    study = run_study(
+        data,
+        deadline,
+        most_trials=project.task_trials,
+        journal=journal,
+        replay=replay,
+        choices=choices,
+        rows_after=after,
+        listener=listener,
+    )
+    task = decided(task, train_y, study.predicted, train_weights)
 
     listener(Event("step", "evaluating"))
+    predict = _predictor(study)
+    seen_columns = take(train_columns, reference_rows)
+    seen = predict(seen_columns)
     rows_columns = train_columns if kept is None else kept.columns()
     truth = train_y if kept is None else target_values(kept, task)
-    predict = _predictor(study)
-    predicted = predict(rows_columns)
-    evaluation = _evaluate(prepared, study, truth, predicted, rows_columns, project, rough=rough)
+    predicted = seen if kept is None else predict(rows_columns)
+    evaluation = _evaluate(prepared, task, study, truth, predicted, rows_columns, project, rough=rough)
 
     listener(Event("step", "packaging"))
     trials = [result.to_json() for result in study.results]
@@ -293,17 +266,26 @@ def build(
         plan=State.nest({view: plan.state() for view, plan in sorted(study.plans.items())}),
         models=study.ensemble.states(),
         ensemble=study.ensemble.places(),
-        lineage={**lineage, "seed": project.task_seed, "split": split.to_json(), "trials": trials},
-        reference=reference(train_columns, predicted if kept is None else predict(train_columns), task),
+        calibration=None if study.ensemble.calibration is None else study.ensemble.calibration.to_json(),
+        lineage={
+            **lineage,
+            "seed": project.task_seed,
+            "split": split.to_json(),
+            "trials": trials,
+            "choices": study.choices,
+        },
+        reference=reference(seen_columns, seen, task),
     )
-    proof_rows = kept
-    if proof_rows is None:  # no row was kept back: some of the training rows stand in
-        some = np.linspace(0, len(train_y) - 1, min(len(train_y), _MOST_PROVEN)).astype(np.int64)
-        proof_rows = table.take(split.train[some])
-        predicted, rows_columns = predicted[some], take(train_columns, some)
+    if kept is None:  # no row was kept back: some of the training rows stand in
+        some = evenly(len(seen), MOST_PROVEN)
+        proof_rows = table.take(split.train[reference_rows[some]])
+        predicted, rows_columns = seen[some], take(seen_columns, some)
+    else:
+        some = evenly(kept.n_rows, MOST_PROVEN_KEPT)
+        proof_rows, predicted, rows_columns = kept.take(some), predicted[some], take(rows_columns, some)
     json_rows = records(proof_rows.arrow, table.schema)
     predictor = Predictor.from_contents(contents)
-    golden = _golden(predictor, json_rows)
+    golden = golden_records(predictor, json_rows)
     document = ReportContext(
         name=project.name,
         task=task,
@@ -315,8 +297,9 @@ def build(
         trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
         evaluation=evaluation,
         lineage=dict(lineage) | {"seed": project.task_seed},
-        notes=prepared.notes,
-        missing=_missing_shares(columns),
+        notes=(*prepared.notes, *study.notes, *_thinned_note(prepared)),
+        missing=missing_shares(columns),
+        parameters=parameter_importance(study.results, of(task), seed=project.task_seed),
     )
     contents = replace(
         contents,
@@ -330,10 +313,33 @@ def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> tu
     """Return about how many rows are predicted after the search: for reference, test and proof; for importances."""
     repeats, most = _ROUGH if rough else _THOROUGH
     shuffled = min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_test or n_train))
-    return n_train + 4 * n_test, shuffled
+    return n_train + 2 * n_test + min(n_test, MOST_PROVEN_KEPT), shuffled
 
 
-def _missing_shares(columns: Columns) -> dict[str, float]:
+def evenly(n_rows: int, most: int) -> Ints:
+    """Return at most so many row numbers, evenly spaced, in order."""
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.linspace(0, n_rows - 1, most).astype(np.int64)
+
+
+def _thinned_note(prepared: Prepared) -> tuple[str, ...]:
+    n_kept = len(prepared.split.test) if prepared.test is None else prepared.test.n_rows
+    if n_kept <= _MOST_TESTED:
+        return ()
+    return (f"the score is of {_MOST_TESTED:,} of the {n_kept:,} test rows, evenly spaced",)
+
+
+def _searched(n_rows: int, n_columns: int, project: Project) -> Ints | None:
+    """Return the training rows that trials see: a random sample where all would take too long for the budget."""
+    most = int(max(_FEWEST_SEARCHED, project.budget * _CELLS_A_SECOND / (10 + n_columns)))
+    if n_rows <= most:
+        return None
+    draw = seeds.generator(project.task_seed, "searched rows")
+    return np.sort(draw.choice(n_rows, most, replace=False))
+
+
+def missing_shares(columns: Columns) -> dict[str, float]:
     """Return the share of rows without a value, by column."""
     return {
         name: float(np.mean(values.codes < 0 if isinstance(values, Coded) else np.isnan(values)))
@@ -341,7 +347,7 @@ def _missing_shares(columns: Columns) -> dict[str, float]:
     }
 
 
-def _golden(predictor: Predictor, rows: list[Record]) -> list[Json]:
+def golden_records(predictor: Predictor, rows: list[Record]) -> list[Json]:
     """Return the first records that a client could send, with their answers."""
     golden: list[Json] = []
     for row in rows:
@@ -363,6 +369,7 @@ def _predictor(study: StudyResult) -> Any:
 
 def _evaluate(
     prepared: Prepared,
+    task: Task,
     study: StudyResult,
     truth: Floats,
     predicted: Floats,
@@ -388,16 +395,16 @@ def _evaluate(
         shown = np.arange(len(truth))
     seed = project.task_seed
     measured = evaluate(
-        prepared.task,
+        task,
         truth[shown],
         scored,
         baselines,
         basis=basis,
         seed=seed,
         n_draws=200 if rough else 1000,
+        weights=weights_of(rows, task),
         **resampled_units(rows, split),
     )
-    metric = get(prepared.task.metric)
     repeats, most = _ROUGH if rough else _THOROUGH
     walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
     return measured.with_importance(
@@ -405,11 +412,12 @@ def _evaluate(
             _predictor(study),
             columns,
             truth,
-            metric,
+            of(task),
+            weights=weights_of(prepared.table.take(split.train) if kept is None else kept, task),
             n_repeats=repeats,
             seed=seed,
             max_rows=most,
-            max_predictions=min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * prepared.task.n_outputs)),
+            max_predictions=min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * task.n_outputs)),
         )
     )
 

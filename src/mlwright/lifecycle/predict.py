@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlwright.core.errors import SchemaError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.data.read import iter_batches
 from mlwright.data.write import Writer
+from mlwright.execution import cores
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.registry import bundle_at, resolve
 from mlwright.tracking.store import find_store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Predicted", "find_bundle", "load", "predict"]
 
@@ -75,27 +82,49 @@ def predict(
     output : str or Path
         A CSV, TSV, JSON lines or Parquet file; it appears when all is written.
     """
-    import pyarrow as pa
-
     predictor = load(model, store=store)
     out = Path(output)
     if isinstance(source, (str, Path)) and out.exists() and out.resolve() == Path(source).resolve():
         raise UsageError("input and output are the same file", got=str(out), fix="name another output")
     rows = 0
     with Writer(out) as writer:
-        for batch in iter_batches(source, query=query):
-            table = pa.Table.from_batches([batch])
-            answers = predictor.predict_arrow(table)
-            taken = set(batch.column_names) & set(answers.column_names)
-            if taken:
-                raise SchemaError(
-                    "the input has columns of the names that predictions get",
-                    got=sorted(taken),
-                    fix="rename them",
-                )
-            for name in answers.column_names:
-                table = table.append_column(name, answers.column(name))
+        for table in _side_by_side(predictor, iter_batches(source, query=query)):
             writer.write(table)
-            rows += batch.num_rows
+            rows += table.num_rows
             listener(Event("progress", f"{rows:,} rows predicted", {"rows": rows}))
     return Predicted(predictor.name, predictor.sha256, out, rows)
+
+
+def _side_by_side(predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield each batch with its predictions, in order; as many are worked on as there are cores.
+
+    While the models of one batch run, which needs no lock of Python's, others are read, encoded and written.
+    """
+    n_threads = cores()
+    waiting: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="predict") as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(_predicted, predictor, batch))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _predicted(predictor: Predictor, batch: pa.RecordBatch) -> pa.Table:
+    import pyarrow as pa
+
+    table = pa.Table.from_batches([batch])
+    answers = predictor.predict_arrow(table)
+    taken = set(batch.column_names) & set(answers.column_names)
+    if taken:
+        raise SchemaError(
+            "the input has columns of the names that predictions get", got=sorted(taken), fix="rename them"
+        )
+    for name in answers.column_names:
+        table = table.append_column(name, answers.column(name))
+    return table

@@ -58,6 +58,17 @@ class _Name:
 
 
 @dataclass(frozen=True, slots=True)
+class _Constant:
+    """One answer: a text, a number, true or false."""
+
+    def allows(self, value: Any) -> bool:
+        return bool(value.strip()) if isinstance(value, str) else isinstance(value, (bool, int, float))
+
+    def __str__(self) -> str:
+        return "'baseline', a class, or a number"
+
+
+@dataclass(frozen=True, slots=True)
 class _Kinds:
     """A table of kinds by column."""
 
@@ -81,6 +92,14 @@ class _Duration:
         return "a duration such as 60s, 5m or 1h"
 
 
+@dataclass(frozen=True, slots=True)
+class _Metric(Choice):
+    """A metric's name, or one that a user has given to a metric of their own."""
+
+    def allows(self, value: Any) -> bool:
+        return value in self.values or (isinstance(value, str) and value.startswith(kinds.OWN))
+
+
 KEYS: Mapping[str, Rule] = MappingProxyType(
     {
         "name": _Name(),
@@ -89,15 +108,25 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "data.prepare": _Text(),
         "data.time": _Text(),
         "data.group": _Text(),
+        "data.weight": _Text(),
+        "data.exposure": _Text(),
         "data.ignore": _Texts(),
+        "data.pii": _Texts(),
         "data.kinds": _Kinds(),
         "task.target": _Text(),
         "task.kind": Choice(tuple(map(str, TaskKind))),
-        "task.metric": Choice(tuple(kinds.METRICS)),
+        "task.metric": _Metric(tuple(kinds.METRICS)),
+        "task.quantile": Number(0.001, 0.999),
         "task.budget": _Duration(),
+        "task.trials": Number(2, 1_000_000, integer=True),
+        "task.latency": _Duration(),
+        "task.quality": Choice(("refit", "bag")),
         "task.split": _Text(),
         "task.holdout": Number(0.0, 0.9),
+        "task.contamination": Number(0.0001, 0.5),
         "task.seed": Number(0, 2**31 - 1, integer=True),
+        "costs.false_positive": Number(0.0),
+        "costs.false_negative": Number(0.0),
         "checks.accept": _Texts(),
         "checks.ban": _Texts(),
         "gate.margin": Number(0.0),
@@ -105,6 +134,9 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "serve.host": _Text(),
         "serve.port": Number(0, 65535, integer=True),
         "serve.log": Flag(),
+        "serve.fallback": _Constant(),
+        "serve.shadow": Choice(("challenger",)),
+        "serve.canary": Number(0.0, 1.0),
     }
 )
 _SECTIONS = sorted({key.partition(".")[0] for key in KEYS if "." in key})
@@ -132,15 +164,25 @@ class Project:
     data_prepare: str | None = None
     data_time: str | None = None
     data_group: str | None = None
+    data_weight: str | None = None
+    data_exposure: str | None = None
     data_ignore: tuple[str, ...] = ()
+    data_pii: tuple[str, ...] = ()
     data_kinds: Mapping[str, str] = field(default_factory=dict)
     task_target: str | None = None
     task_kind: str | None = None
     task_metric: str | None = None
+    task_quantile: float | None = None
     task_budget: str | float = "60s"
     task_split: str = "auto"
     task_holdout: float = 0.2
+    task_latency: str | float = "1ms"
+    task_quality: str = "refit"
+    task_trials: int | None = None
+    task_contamination: float = 0.01
     task_seed: int = 0
+    costs_false_positive: float | None = None
+    costs_false_negative: float | None = None
     checks_accept: tuple[str, ...] = ()
     checks_ban: tuple[str, ...] = ()
     gate_margin: float = 0.0
@@ -148,6 +190,9 @@ class Project:
     serve_host: str = "127.0.0.1"
     serve_port: int = 8000
     serve_log: bool = True
+    serve_fallback: str | float | None = None
+    serve_shadow: str | None = None
+    serve_canary: float = 0.0
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -171,6 +216,16 @@ class Project:
     def budget(self) -> float:
         """The budget in seconds."""
         return parse_duration(self.task_budget)
+
+    @property
+    def latency(self) -> float:
+        """What a prediction of one record may take, in microseconds."""
+        return 1e6 * parse_duration(self.task_latency, name="latency")
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the task is one with a target, which it is unless the project says otherwise."""
+        return self.task_kind is None or TaskKind(self.task_kind).needs_target
 
     @property
     def source(self) -> Any:

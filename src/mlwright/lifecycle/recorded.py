@@ -38,6 +38,8 @@ class Recorded:
         Its table, read back from the snapshot, with the very rows of its split.
     trials : list of TrialResult
         What it fitted, with iterations and without predictions.
+    choices : dict
+        What the clock decided besides.
     lineage : dict
         As the bundle's manifest holds it.
     sha256 : str
@@ -48,6 +50,7 @@ class Recorded:
     project: Project
     prepared: Prepared
     trials: list[TrialResult]
+    choices: dict[str, int]
     lineage: dict[str, Any]
     sha256: str
 
@@ -91,4 +94,4 @@ def recorded(tracker: Tracker, store: Store, run_id: str) -> Recorded:
     project = Project.from_json(plan["project"], Path(plan["folder"]))
     prepared = Prepared(table, Task.from_json(plan["task"]), findings, split, test, tuple(plan["notes"]))
     trials = [TrialResult.from_json(tree) for tree in plan["trials"]]
-    return Recorded(run_id, project, prepared, trials, lineage, plan["sha256"])
+    return Recorded(run_id, project, prepared, trials, plan.get("choices", {}), lineage, plan["sha256"])

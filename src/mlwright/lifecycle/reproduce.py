@@ -15,6 +15,7 @@ from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
 from mlwright.lifecycle.build import build
 from mlwright.lifecycle.recorded import recorded
+from mlwright.lifecycle.without_target import build_unlabelled
 from mlwright.tracking.lineage import lock_hash
 from mlwright.tracking.store import find_store
 from mlwright.tracking.tracker import Tracker
@@ -63,18 +64,24 @@ def reproduce(run_id: str, *, store: str | Path | None = None, listener: Listene
     opened = find_store(named=store)
     tracker = Tracker.prepare(opened).result()
     past = recorded(tracker, opened, tracker.find_run_id(run_id))
-    listener(Event("note", f"replaying {len(past.trials)} trials of run {past.run_id}"))
-    built = build(
-        past.prepared,
-        past.project,
-        Deadline(np.inf),
-        lineage=past.lineage,
-        replay=past.trials,
-        listener=listener,
-    )
+    if past.prepared.task.kind.needs_target:
+        listener(Event("note", f"replaying {len(past.trials)} trials of run {past.run_id}"))
+        contents = build(
+            past.prepared,
+            past.project,
+            Deadline(np.inf),
+            lineage=past.lineage,
+            replay=past.trials,
+            choices=past.choices,
+            listener=listener,
+        ).contents
+    else:
+        contents = build_unlabelled(
+            past.prepared, past.project, lineage=past.lineage, listener=listener
+        ).contents
     with tempfile.TemporaryDirectory(dir=opened.tmp) as folder:
         temporary = Path(folder) / "bundle"
-        sha256 = bundle.write(built.contents, temporary)
+        sha256 = bundle.write(contents, temporary)
         place = opened.root / "reproduced" / sha256
         if not place.exists():
             place.parent.mkdir(exist_ok=True)

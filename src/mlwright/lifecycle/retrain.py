@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mlwright.core.errors import RefusedError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats
 from mlwright.data.fingerprint import row_hashes
-from mlwright.data.schema import Task
+from mlwright.data.schema import Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import columns
@@ -23,7 +23,9 @@ from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, recorded
 from mlwright.lifecycle.run import Champion, RunResult, Trained, result_of, train
 from mlwright.lifecycle.source import project_of, provide
-from mlwright.metrics import get
+from mlwright.lifecycle.task import weights_of
+from mlwright.lifecycle.without_target import compare_unlabelled
+from mlwright.metrics import DecisionMetric, decide, of
 from mlwright.metrics.intervals import paired_interval
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.registry import resolve
@@ -146,16 +148,31 @@ def _compare(
             f"only {rows.n_rows} rows were never trained on; at least {_LEAST_ROWS} are needed to compare",
         )
     old, new = Predictor.load(champion), Predictor.load(challenger)
+    if old.task.kind is task.kind and not task.kind.needs_target:
+        return compare_unlabelled(old, new, rows, project)
     if old.task.kind is not task.kind or not set(old.task.labels) <= set(task.labels):
         return Verdict(
             False,
             f"the champion predicts {list(old.task.labels) or 'numbers'}, the challenger {list(task.labels) or 'numbers'}: decide by hand with `--force`",
         )
     truth = target_values(rows, task)
+    metric = of(task)
     ours = new.raw_columns(columns(rows.arrow, new.schema))
-    theirs = _as_task(old.raw_columns(columns(rows.arrow, old.schema)), old.task, task)
+    theirs = old.raw_columns(columns(rows.arrow, old.schema))
+    if isinstance(metric, DecisionMetric) and task.kind is TaskKind.BINARY:
+        # Each decides by its own threshold: what is compared are calls.
+        metric = of(replace(task, threshold=0.5))
+        ours = decide(ours, new.task)[:, None].astype(np.float64)
+        theirs = decide(theirs, old.task)[:, None].astype(np.float64)
+    theirs = _as_task(theirs, old.task, task)
     difference = paired_interval(
-        get(task.metric), truth, ours, theirs, seed=project.task_seed, **resampled_units(rows, prepared.split)
+        metric,
+        truth,
+        ours,
+        theirs,
+        weights=weights_of(rows, task),
+        seed=project.task_seed,
+        **resampled_units(rows, prepared.split),
     )
     return against_champion(difference, margin=project.gate_margin, metric=task.metric, n_rows=rows.n_rows)
 

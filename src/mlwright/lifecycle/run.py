@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,11 +23,14 @@ from mlwright.data.schema import Schema, TaskKind
 from mlwright.data.snapshot import save
 from mlwright.data.split import Pinned
 from mlwright.data.table import Table
-from mlwright.lifecycle.build import Built, Prepared, build, prepare
+from mlwright.lifecycle.build import MOST_PROVEN, MOST_PROVEN_KEPT, Built, Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.source import project_of, provide
+from mlwright.lifecycle.unlabelled import Found
+from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
+from mlwright.lifecycle.without_target import build_unlabelled
 from mlwright.search import Journal
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.lineage import git_commit, lock_hash
@@ -68,6 +72,8 @@ class RunResult:
         Wall clock, and how many trials ended.
     alias, gate : str and dict
         ``champion`` or ``challenger``, and what the gate said.
+    found : tuple of str
+        Without a target: what was found, in words.
     """
 
     run_id: str
@@ -91,6 +97,7 @@ class RunResult:
     notes: tuple[str, ...] = ()
     proven_rows: int = 0
     best_trial: dict[str, Any] = field(default_factory=dict)
+    found: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON tree."""
@@ -98,9 +105,16 @@ class RunResult:
         return tree | {
             "bundle": str(self.bundle),
             "report": str(self.report),
-            "test_interval": list(self.test_interval),
+            "test_score": _known(self.test_score),
+            "test_interval": [_known(end) for end in self.test_interval],
             "notes": list(self.notes),
+            "found": list(self.found),
         }
+
+
+def _known(score: float) -> float | None:
+    """Return None for a score that has no meaning: JSON has no NaN."""
+    return None if math.isnan(score) else score
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +142,7 @@ class Trained:
 
     project: Project
     prepared: Prepared
-    built: Built
+    built: Built | Found
     run_id: str
     version: int
     path: Path
@@ -146,6 +160,7 @@ def run(
     budget: str | float | None = None,
     test: Any = None,
     holdout: float | None = None,
+    trials: int | None = None,
     project: Project | None = None,
     store: str | Path | None = None,
     listener: Listener = silent,
@@ -165,6 +180,8 @@ def run(
         Your own test rows; then all of `source` is for training.
     holdout : float, optional
         The share of rows that no search sees (0.2); 0 keeps none and scores by cross-validation.
+    trials : int, optional
+        Try at most so many configurations; by default as many as the budget holds.
     project : Project, optional
         All further settings for a plain source, by the names of ``mlwright.toml``: ``Project(task_split="time:day")``.
     store : str or Path, optional
@@ -186,7 +203,7 @@ def run(
     """
     clock = Deadline(np.inf)
     chosen = project_of(source, base=project).having(
-        task_target=target, task_budget=budget, task_holdout=holdout
+        task_target=target, task_budget=budget, task_holdout=holdout, task_trials=trials
     )
     provide(chosen, listener)
     deadline = Deadline(chosen.budget)
@@ -225,7 +242,8 @@ def train(
     got = read_noted(project.source, query=project.data_query)
     own_test = None if test is None else read_noted(test).table
     hashes = None if champion is None else row_hashes(Table(got.table, champion.schema))
-    prepared = prepare(
+    understand = prepare if project.needs_target else prepare_unlabelled
+    prepared = understand(
         got.table,
         project,
         test=own_test,
@@ -258,7 +276,11 @@ def train(
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
         reserve = min(_packaging_seconds(prepared), _MOST_PACKAGING * deadline.seconds)
         search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
-        built = build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
+        built = (
+            build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
+            if prepared.task.kind.needs_target
+            else build_unlabelled(prepared, project, lineage=lineage, listener=listener)
+        )
         listener(Event("step", "proving"))
         tracker = opening.result()
         path, sha256, proven = _prove(built, store.tmp / f"{journal.study}.bundle")
@@ -280,9 +302,10 @@ def _packaging_seconds(prepared: Prepared) -> float:
     """Estimate how long evaluation, proof and registration will take, apart from predicting."""
     kept = prepared.evaluated
     rows = len(prepared.split.train) if kept is None else kept.n_rows
-    draws = max(_FEWEST_DRAWS, min(_DRAWS, _DRAWN // (rows * prepared.task.n_outputs)))
-    proof = rows * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
-    return _PACKAGING_SECONDS + _DRAW_SECONDS[prepared.task.kind] * draws * rows + proof
+    draws = max(_FEWEST_DRAWS, min(_DRAWS, _DRAWN // (rows * max(1, prepared.task.n_outputs))))
+    proven = MOST_PROVEN if kept is None else min(rows, MOST_PROVEN_KEPT)
+    proof = proven * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
+    return _PACKAGING_SECONDS + _DRAW_SECONDS.get(prepared.task.kind, 0.0) * draws * rows + proof
 
 
 def _study_key(
@@ -295,6 +318,7 @@ def _study_key(
         "task": prepared.task.to_json(),
         "seed": project.task_seed,
         "budget": project.budget,
+        "search": [project.task_quality, project.latency, project.task_trials],
         "lock": lock,
         "champion": None if champion is None else champion.version,
     }
@@ -312,7 +336,7 @@ def split_bytes(prepared: Prepared) -> bytes:
     return encode({name: np.asarray(rows, np.int64) for name, rows in arrays.items()})
 
 
-def _prove(built: Built, path: Path) -> tuple[Path, str, int]:
+def _prove(built: Built | Found, path: Path) -> tuple[Path, str, int]:
     """Write the bundle, load it as a server would, and hold all three paths against each other."""
     if path.exists():
         shutil.rmtree(path)
@@ -324,7 +348,7 @@ def _prove(built: Built, path: Path) -> tuple[Path, str, int]:
 
 
 def _record(
-    tracker: Tracker, project: Project, prepared: Prepared, built: Built, study: str, sha256: str
+    tracker: Tracker, project: Project, prepared: Prepared, built: Built | Found, study: str, sha256: str
 ) -> str:
     """Put the run into MLflow; a run that an interrupted process began is continued."""
     run_id = tracker.find_run("mlwright.study", study) or tracker.start_run(
@@ -365,13 +389,16 @@ def _record(
     plan = {
         "project": project.to_json(),
         "folder": str(project.folder or Path.cwd()),
-        "lineage": {k: v for k, v in built.contents.lineage.items() if k not in ("trials", "split", "seed")},
+        "lineage": {
+            k: v for k, v in built.contents.lineage.items() if k not in ("trials", "choices", "split", "seed")
+        },
         "schema": prepared.table.schema.to_json(),
         "task": prepared.task.to_json(),
         "split": prepared.split.to_json(),
         "findings": [finding.to_json() for finding in prepared.findings],
         "notes": list(prepared.notes),
         "trials": built.contents.lineage["trials"],
+        "choices": built.study.choices,
         "sha256": sha256,
     }
     tracker.log_documents(
@@ -394,17 +421,25 @@ def _alias_first(trained: Trained) -> tuple[str, Verdict]:
         tracker.set_alias(name, "challenger", trained.version)
         reason = f"version {serving} serves; `mlwright promote {name}` compares the two"
         return "challenger", Verdict(None, reason)
-    baseline = trained.built.evaluation.baselines.get("dummy")
-    verdict = against_baseline(
-        None if baseline is None else baseline.difference,
-        metric=trained.prepared.task.metric,
-        required=trained.project.gate_beats_baseline,
-    )
+    verdict = _first_verdict(trained)
     if verdict.passed:
         tracker.promote(name, trained.version)
         return "champion", verdict
     tracker.set_alias(name, "challenger", trained.version)
     return "challenger", verdict
+
+
+def _first_verdict(trained: Trained) -> Verdict:
+    """Hold a first version against the baseline, or where there is no target against what it said of itself."""
+    built, required = trained.built, trained.project.gate_beats_baseline
+    if isinstance(built, Found):
+        return replace(built.verdict, passed=True) if not required else built.verdict
+    baseline = built.evaluation.baselines.get("dummy")
+    return against_baseline(
+        None if baseline is None else baseline.difference,
+        metric=trained.prepared.task.metric,
+        required=required,
+    )
 
 
 def result_of(trained: Trained, seconds: float) -> RunResult:
@@ -444,4 +479,5 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         notes=prepared.notes,
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),
+        found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),
     )

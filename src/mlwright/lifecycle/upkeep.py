@@ -16,6 +16,7 @@ from mlwright.core.errors import MlwrightError, UsageError
 from mlwright.core.files import read_json
 from mlwright.execution import cores
 from mlwright.lifecycle.project import FILE, slug
+from mlwright.serving.log_reading import compact_log
 from mlwright.tracking.registry import models, runs
 from mlwright.tracking.store import find_store
 
@@ -30,7 +31,7 @@ _PACKAGES = (
     "numpy",
     "pyarrow",
     "scikit-learn",
-    "uvicorn",
+    "uvloop",
 )
 _LEAST_FREE_GIB = 2.0
 _KEPT_SECONDS = 7 * 86400.0  # finished journals and reproduced bundles
@@ -136,7 +137,8 @@ def gc(*, dry_run: bool, store: str | Path | None = None) -> list[Garbage]:
     """Remove what nothing points to, or only list it.
 
     Unfinished work of a day ago, journals of finished studies and reproduced bundles after a week, and snapshots
-    that no run names. Runs, versions and their bundles are never touched.
+    that no run names. Runs, versions and their bundles are never touched. Finished files of the prediction log are made
+    into Parquet, which takes a fifth of the room.
     """
     opened = find_store(named=store)
     day_ago, week_ago = time.time() - 86400.0, time.time() - _KEPT_SECONDS
@@ -174,6 +176,7 @@ def gc(*, dry_run: bool, store: str | Path | None = None) -> list[Garbage]:
                 shutil.rmtree(garbage.path)
             else:
                 garbage.path.unlink()
+        compact_log(opened.log)
     return found
 
 

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from mlwright.core.types import Floats
-from mlwright.data.schema import TaskKind
+from mlwright.data.schema import Task, TaskKind
 
-__all__ = ["DrawsMetric", "MeanMetric", "Metric", "ratio"]
+__all__ = ["DrawsMetric", "MeanMetric", "Metric", "mean_over_classes", "ratio"]
 
 
 class Metric(ABC):
     """A score of predictions against the truth.
 
     ``name`` is the kind in `mlwright.core.kinds.METRICS`, ``title`` is for people, ``greater_is_better`` the
-    direction, ``tasks`` where it applies. A metric is given class probabilities, never labels; those that need labels
-    take P(second class) >= 0.5, or the most probable class (the first of equals).
+    direction, ``tasks`` where it applies, ``lowest`` the least target that it can score, ``plain`` whether a report
+    shows it without being asked. A metric is given class probabilities, never labels; those that need labels call the
+    second class from the task's threshold on (0.5 if nothing says otherwise), or the most probable class.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     greater_is_better: ClassVar[bool]
     tasks: ClassVar[frozenset[TaskKind]]
+    lowest: ClassVar[float] = -np.inf  # the smallest double above 0 where 0 itself has no score
+    plain: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, task: Task) -> Self:  # noqa: ARG003 - the seam's; a metric with options reads them from the task
+        """Return the metric with the options that `task` says: its quantile, costs or threshold."""
+        return cls()
 
     @abstractmethod
-    def score(self, y: Floats, predicted: Floats, weight: Floats | None = None) -> float:
+    def score(self, y: Floats, predicted: Floats, weights: Floats | None = None) -> float:
         """Return the score; NaN where it has no meaning (no rows, or one class only for `roc_auc`).
 
         Parameters
@@ -36,7 +44,7 @@ class Metric(ABC):
             Values, or class codes 0..n-1.
         predicted : ndarray of shape (n_rows, n_outputs)
             The value; P(second class) for binary; one probability a class for multiclass.
-        weight : ndarray of shape (n_rows,), optional
+        weights : ndarray of shape (n_rows,), optional
             Row weights, at least 0; none is the same as all ones. Counts of a bootstrap draw are weights.
         """
 
@@ -50,21 +58,25 @@ class Metric(ABC):
         weights : ndarray of shape (n_draws, n_rows)
             At least 0.
         """
-        return np.array([self.score(y, predicted, weight) for weight in weights])
+        return np.array([self.score(y, predicted, each) for each in weights])
 
-    def gain(self, y: Floats, predicted: Floats, weight: Floats | None = None) -> float:
+    def gain(self, y: Floats, predicted: Floats, weights: Floats | None = None) -> float:
         """Return the score turned so that more is better."""
-        score = self.score(y, predicted, weight)
+        score = self.score(y, predicted, weights)
         return score if self.greater_is_better else -score
+
+    def fits(self, y: Floats) -> bool:
+        """Whether the metric can score such a target: none of its values is less than `lowest`."""
+        return bool(np.all(y >= self.lowest))
 
 
 class DrawsMetric(Metric):
     """A metric that scores many draws as fast as one: `scores` does the work."""
 
-    def score(self, y: Floats, predicted: Floats, weight: Floats | None = None) -> float:
+    def score(self, y: Floats, predicted: Floats, weights: Floats | None = None) -> float:
         """Return the score of one draw."""
-        weights = np.ones((1, len(y))) if weight is None else np.asarray(weight, dtype=np.float64)[None, :]
-        return float(self.scores(y, predicted, weights)[0])
+        one = np.ones((1, len(y))) if weights is None else np.asarray(weights, dtype=np.float64)[None, :]
+        return float(self.scores(y, predicted, one)[0])
 
     @abstractmethod
     def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:
@@ -88,3 +100,9 @@ def ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(
         above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below != 0
     )
+
+
+def mean_over_classes(values: Floats) -> Floats:
+    """Return the mean of each row without its NaNs; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    return ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1))

@@ -1,7 +1,7 @@
-"""Metrics of class probabilities.
+"""Metrics of class probabilities that decide nothing: of the numbers themselves, or of the order that they give.
 
 With two classes `predicted` has one column, P(second class); with more it has one a class. What is defined for two
-classes alone (ROC AUC, average precision, F1) is, for more, the unweighted mean of one class against the rest.
+classes alone (ROC AUC, average precision) is, for more, the unweighted mean of one class against the rest.
 """
 
 from __future__ import annotations
@@ -11,33 +11,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from mlwright.core.types import Floats, Ints
+from mlwright.core.types import Floats
 from mlwright.data.schema import TaskKind
-from mlwright.metrics.base import DrawsMetric, MeanMetric, ratio
+from mlwright.metrics.base import DrawsMetric, MeanMetric, mean_over_classes, ratio
 
-__all__ = ["F1", "PRAUC", "ROCAUC", "Accuracy", "BalancedAccuracy", "Brier", "LogLoss"]
+__all__ = ["PRAUC", "ROCAUC", "Brier", "LogLoss", "TopKAccuracy"]
 
 _CLASSES = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS})
 _EPSILON = float(np.finfo(np.float64).eps)
-
-
-def _labels(predicted: Floats) -> Ints:
-    if predicted.shape[1] == 1:
-        return (predicted[:, 0] >= 0.5).astype(np.int64)
-    return predicted.argmax(axis=1)
-
-
-class Accuracy(MeanMetric):
-    """Share of rows whose label is right."""
-
-    name: ClassVar[str] = "accuracy"
-    title: ClassVar[str] = "accuracy"
-    greater_is_better: ClassVar[bool] = True
-    tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
-
-    def losses(self, y: Floats, predicted: Floats) -> Floats:
-        """Return 1 where the label is right, else 0."""
-        return (_labels(predicted) == y).astype(np.float64)
+_TOP = 5
 
 
 class LogLoss(MeanMetric):
@@ -74,49 +56,25 @@ class Brier(MeanMetric):
         return ((predicted - truth) ** 2).sum(axis=1)
 
 
-class _Counts(DrawsMetric):
-    """A metric of how often each class is meant, said, and both."""
+class TopKAccuracy(MeanMetric):
+    """Share of rows whose class is among the five most probable; of equal probabilities the later class comes first.
 
-    def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:
-        classes = np.arange(max(2, predicted.shape[1]))
-        truth, said = y[:, None] == classes, _labels(predicted)[:, None] == classes
-        both = truth & said
-        true, named, right = (weights @ part.astype(np.float64) for part in (truth, said, both))
-        return self._from_counts(true, named, right)
-
-    @abstractmethod
-    def _from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:
-        """Return the scores from arrays of shape (n_draws, n_classes)."""
-
-
-class BalancedAccuracy(_Counts):
-    """Mean share found of each class; classes without rows do not count."""
-
-    name: ClassVar[str] = "balanced_accuracy"
-    title: ClassVar[str] = "balanced accuracy"
-    greater_is_better: ClassVar[bool] = True
-    tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
-
-    def _from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:  # noqa: ARG002  the base's signature
-        return _mean_over_classes(ratio(right, true))
-
-
-class F1(_Counts):
-    """Harmonic mean of precision and recall: of the second class with two classes, else the mean over classes.
-
-    With two classes it is 0 where the second class is neither there nor said; with more, such classes do not count.
+    With five classes or fewer it is 1.
     """
 
-    name: ClassVar[str] = "f1"
-    title: ClassVar[str] = "F1"
+    name: ClassVar[str] = "top_k_accuracy"
+    title: ClassVar[str] = "top-5 accuracy"
     greater_is_better: ClassVar[bool] = True
-    tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({TaskKind.MULTICLASS})
+    plain: ClassVar[bool] = False
 
-    def _from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:
-        values = ratio(2 * right, true + named)
-        if values.shape[1] == 2:
-            return np.where(true.sum(axis=1) > 0, np.nan_to_num(values[:, 1], nan=0.0), np.nan)
-        return _mean_over_classes(values)
+    def losses(self, y: Floats, predicted: Floats) -> Floats:
+        """Return 1 where the class is among them, else 0."""
+        codes = y.astype(np.int64)[:, None]
+        own = np.take_along_axis(predicted, codes, axis=1) if len(y) else predicted[:, :1]
+        later = np.arange(predicted.shape[1]) > codes
+        ahead = ((predicted > own) | ((predicted == own) & later)).sum(axis=1)
+        return (ahead < _TOP).astype(np.float64)
 
 
 class _Ranking(DrawsMetric):
@@ -126,7 +84,7 @@ class _Ranking(DrawsMetric):
         if predicted.shape[1] == 1:
             return self._one(y == 1, predicted[:, 0], weights)
         each = [self._one(y == code, predicted[:, code], weights) for code in range(predicted.shape[1])]
-        return _mean_over_classes(np.stack(each, axis=1))
+        return mean_over_classes(np.stack(each, axis=1))
 
     def _one(self, positive: np.ndarray, score: Floats, weights: Floats) -> Floats:
         if len(score) == 0:
@@ -184,9 +142,3 @@ class PRAUC(_Ranking):
         found, seen = np.cumsum(hits, axis=1), np.cumsum(drawn, axis=1)
         precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
         return ratio(np.einsum("dn,dn->d", hits, precision), found[:, -1])
-
-
-def _mean_over_classes(values: Floats) -> Floats:
-    """Return the mean of each row without its NaNs; NaN where there is nothing else."""
-    known = ~np.isnan(values)
-    return ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1))

@@ -63,6 +63,7 @@ def interval(
     y: Floats,
     predicted: Floats,
     *,
+    weights: Floats | None = None,
     level: float = 0.95,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
@@ -80,6 +81,8 @@ def interval(
         What is scored.
     y, predicted : ndarray
         As for `Metric.score`.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row counts in a score; which rows are drawn does not depend on it.
     level : float, default=0.95
         Confidence level, more than 0 and less than 1.
     groups : ndarray of shape (n_rows,), optional
@@ -105,8 +108,8 @@ def interval(
     (2.0, True, True)
     """
     units = _units(len(y), level, groups, blocks)
-    scores = [metric.scores(y, predicted, weights) for weights in _draws(units, n_draws, seed)]
-    return _from_draws(metric.score(y, predicted), scores, level, units)
+    scores = [metric.scores(y, predicted, drawn) for drawn in _draws(units, n_draws, seed, weights)]
+    return _from_draws(metric.score(y, predicted, weights), scores, level, units)
 
 
 def paired_interval(
@@ -115,6 +118,7 @@ def paired_interval(
     a: Floats,
     b: Floats,
     *,
+    weights: Floats | None = None,
     level: float = 0.95,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
@@ -135,10 +139,11 @@ def paired_interval(
     units = _units(len(y), level, groups, blocks)
     sign = 1.0 if metric.greater_is_better else -1.0
     scores = [
-        sign * (metric.scores(y, a, weights) - metric.scores(y, b, weights))
-        for weights in _draws(units, n_draws, seed)
+        sign * (metric.scores(y, a, drawn) - metric.scores(y, b, drawn))
+        for drawn in _draws(units, n_draws, seed, weights)
     ]
-    return _from_draws(metric.gain(y, a) - metric.gain(y, b), scores, level, units)
+    difference = metric.gain(y, a, weights) - metric.gain(y, b, weights)
+    return _from_draws(difference, scores, level, units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +171,8 @@ def _units(n_rows: int, level: float, groups: np.ndarray | None, blocks: np.ndar
     return _Units(len(names), n_rows, of_row)
 
 
-def _draws(units: _Units, n_draws: int, seed: int) -> Iterator[Floats]:
-    """Yield weights of shape (some draws, n_rows): how often each row was drawn."""
+def _draws(units: _Units, n_draws: int, seed: int, weights: Floats | None) -> Iterator[Floats]:
+    """Yield weights of shape (some draws, n_rows): how often each row was drawn, times its own weight."""
     if units.count < 2:
         return
     random = generator(seed, "bootstrap")
@@ -177,8 +182,8 @@ def _draws(units: _Units, n_draws: int, seed: int) -> Iterator[Floats]:
         drawn = random.integers(0, units.count, (size, units.count))
         drawn += units.count * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * units.count).reshape(size, units.count)
-        weights = counts.astype(np.float64)
-        yield weights if units.of_row is None else weights[:, units.of_row]
+        times = counts.astype(np.float64) if units.of_row is None else counts[:, units.of_row].astype(float)
+        yield times if weights is None else times * weights
         left -= size
 
 

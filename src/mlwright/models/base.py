@@ -35,6 +35,8 @@ class FitContext:
         What is predicted; ``task.labels`` gives the number of classes.
     categorical : tuple of int
         Matrix columns that hold codes without an order (NaN is missing).
+    groups : tuple of int
+        For each matrix column the number of the raw column that it comes from, from 0; empty: each is its own.
     valid : tuple of (ndarray, ndarray), optional
         Rows to stop early on.
     weights : ndarray of shape (n_rows,), optional
@@ -53,6 +55,7 @@ class FitContext:
 
     task: Task
     categorical: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
     valid: tuple[Floats, Floats] | None = None
     weights: Floats | None = None
     valid_weights: Floats | None = None
@@ -74,6 +77,7 @@ class Model(ABC):
     rules: ClassVar[Mapping[str, Rule]] = {}
     grows: ClassVar[bool] = False  # True where iterations are grown until validation stops improving
     n_iterations_: int
+    curve_: Sequence[tuple[int, float]] = ()  # (iteration, validation loss), where iterations are grown
 
     def __init__(self, **params: Any) -> None:
         check(type(self).__name__, params, self.rules)
@@ -82,6 +86,11 @@ class Model(ABC):
     @classmethod  # noqa: B027 - a learner without a package of its own has nothing to do
     def prepare(cls) -> None:
         """Import what `fit` needs: a learner's package takes seconds to load, which belong to no fit's time."""
+
+    @classmethod
+    def fits(cls, task: Task) -> bool:
+        """Return whether it has a loss for the task: a search passes over one that has none."""
+        return task.kind.needs_target
 
     @classmethod
     def price(cls, params: Mapping[str, Any], n_iterations: int, n_outputs: int) -> float:  # noqa: ARG003 - the seam's
@@ -102,6 +111,13 @@ class Model(ABC):
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row of shape (n_columns,), equal to `predict`'s within 1e-12."""
         return self.predict(np.ascontiguousarray(row).reshape(1, -1))[0].tolist()
+
+    def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` holds when it is called, as `predict_row` does.
+
+        For one thread at a time; a learner whose library reads the row in place saves a copy.
+        """
+        return lambda: self.predict_row(row)
 
     @abstractmethod
     def state(self) -> State:

@@ -1,23 +1,23 @@
-"""Ensemble: a weighted mean of models over named matrices, and the choice of its weights."""
+"""Ensemble: a weighted mean of models over named matrices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError
 from mlwright.core.kinds import MODELS, load
 from mlwright.core.types import Floats
-from mlwright.metrics.base import Metric
+from mlwright.models import calibration as calibrations
 from mlwright.models.base import Model
+from mlwright.models.calibration import Calibration
 
-__all__ = ["Ensemble", "Member", "greedy_weights"]
+__all__ = ["Ensemble", "Member"]
 
 _LINKS = ("identity", "log")
 _HIGHEST = 709.0  # exp of more is infinite
@@ -56,15 +56,18 @@ class Ensemble:
     ----------
     members : sequence of Member
         At least one. Weights are divided by their sum.
+    calibration : Calibration, optional
+        What the mean goes through at last.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], calibration: Calibration | None = None) -> None:
         if not members:
             raise ValueError("an ensemble needs at least one member")
         total = math.fsum(member.weight for member in members)
         if not (total > 0 and all(member.weight >= 0 for member in members)):
             raise ValueError("weights must be at least 0, and one of them more")
         self.members = tuple(members)
+        self.calibration = calibration
         self._shares = [member.weight / total for member in members]
 
     @property
@@ -82,20 +85,38 @@ class Ensemble:
             total = values * share if total is None else total + values * share
         if total is None:
             raise ValueError("an ensemble needs at least one member")
-        return total
+        return total if self.calibration is None else self.calibration.apply(total)
 
     def predict_row(self, rows: Mapping[str, Floats]) -> list[float]:
         """Return `n_outputs` numbers for one row of each view, equal to `predict`'s within 1e-12 (relative)."""
+        return self._blend(
+            (member.model.predict_row(rows[member.view]), member.link, share)
+            for member, share in zip(self.members, self._shares, strict=True)
+        )
+
+    def _blend(self, parts: Iterable[tuple[Sequence[float], str, float]]) -> list[float]:
         total: list[float] = []
-        for member, share in zip(self.members, self._shares, strict=True):
-            values = member.model.predict_row(rows[member.view])
-            if member.link == "log":
-                values = [max(math.expm1(min(value, _HIGHEST)), 0.0) for value in values]
+        for raw, link, share in parts:
+            values = raw
+            if link == "log":
+                values = [max(math.expm1(min(value, _HIGHEST)), 0.0) for value in raw]
             if total:
                 total = [sofar + value * share for sofar, value in zip(total, values, strict=True)]
             else:
                 total = [value * share for value in values]
-        return total
+        return total if self.calibration is None else self.calibration.apply_row(total)
+
+    def bind(self, rows: Mapping[str, Floats]) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `rows` hold when it is called, as `predict_row` does.
+
+        For one thread at a time.
+        """
+        bound = [member.model.bind(rows[member.view]) for member in self.members]
+        if len(bound) == 1 and self.members[0].link == "identity" and self.calibration is None:
+            return bound[0]
+        links = [member.link for member in self.members]
+        parts = list(zip(bound, links, self._shares, strict=True))
+        return lambda: self._blend((predict(), link, share) for predict, link, share in parts)
 
     def states(self) -> list[State]:
         """Return one state a model, in order."""
@@ -106,7 +127,9 @@ class Ensemble:
         return [{"view": m.view, "weight": m.weight, "link": m.link} for m in self.members]
 
     @classmethod
-    def from_states(cls, states: Sequence[State], places: Sequence[Mapping[str, Any]]) -> Self:
+    def from_states(
+        cls, states: Sequence[State], places: Sequence[Mapping[str, Any]], calibration: Any = None
+    ) -> Self:
         """Audit and build each member from its model's state and its place.
 
         Raises
@@ -126,7 +149,8 @@ class Ensemble:
             raise BundleContentError("an ensemble's weights are all 0")
         if len({state.tree["n_outputs"] for state in states}) > 1:
             raise BundleContentError("an ensemble's members differ in the number of outputs")
-        return cls(members)
+        n_outputs = int(states[0].tree["n_outputs"])
+        return cls(members, None if calibration is None else calibrations.from_json(calibration, n_outputs))
 
 
 def _member(state: State, place: Any) -> Member:
@@ -143,59 +167,3 @@ def _member(state: State, place: Any) -> Member:
         raise BundleContentError("a member's link", got=link, allowed=_LINKS)
     model: type[Model] = load(MODELS, state.tree.get("kind", ""), family="model")
     return Member(view, model.from_state(state), float(weight), link)
-
-
-def greedy_weights(
-    y: Floats,
-    predictions: Sequence[Floats],
-    metric: Metric,
-    *,
-    mask: NDArray[np.bool_] | None = None,
-    n_steps: int = 40,
-) -> list[float]:
-    """Return the weights that a greedy selection with replacement gives (Caruana et al. 2004); they sum to 1.
-
-    Each step adds the candidate that makes the mean of the chosen best. Of all steps the first best one counts.
-    Of equal candidates the first is taken, so the result is the same on each call.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,)
-    predictions : sequence of ndarray of shape (n_rows, n_outputs)
-        Each candidate's predictions for rows that it was not fitted on.
-    metric : Metric
-        What is to be made best.
-    mask : ndarray of bool, shape (n_rows,), optional
-        Rows to look at. Rows where a prediction is NaN (folds in time leave the first rows without one) never count.
-    n_steps : int, default=40
-        How many are chosen.
-
-    Examples
-    --------
-    >>> from mlwright.metrics import get
-    >>> y = np.array([1.0, 2.0, 3.0])
-    >>> low, high = y[:, None] - 1, y[:, None] + 1
-    >>> greedy_weights(y, [low, high], get("rmse"))
-    [0.5, 0.5]
-    """
-    if not predictions:
-        raise ValueError("no predictions to weigh")
-    rows = np.ones(len(y), dtype=bool) if mask is None else mask.copy()
-    for one in predictions:
-        rows &= np.isfinite(one).all(axis=1)
-    if not rows.any():
-        raise ValueError("no row has a prediction of every candidate")
-    truth, candidates = y[rows], [one[rows] for one in predictions]
-    total = np.zeros_like(candidates[0])
-    counts = np.zeros(len(candidates), dtype=np.int64)
-    best, best_counts = -math.inf, None
-    for step in range(1, n_steps + 1):
-        gains = [metric.gain(truth, (total + one) / step) for one in candidates]
-        chosen = int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))
-        total += candidates[chosen]
-        counts[chosen] += 1
-        if best_counts is None or gains[chosen] > best:
-            best, best_counts = gains[chosen], counts.copy()
-    if best_counts is None:
-        raise ValueError("n_steps must be at least 1")
-    return (best_counts / best_counts.sum()).tolist()

@@ -29,7 +29,8 @@ _LAST = {
     "shrinkage": "1",
 }  # the last two lines of a tree; shrinkage is already in the leaves
 _OBJECTIVE = re.compile(
-    r"binary sigmoid:1|multiclass num_class:([1-9][0-9]{0,4})|regression|regression_l1|huber|poisson"
+    r"binary sigmoid:1|multiclass num_class:([1-9][0-9]{0,4})"
+    r"|regression|regression_l1|huber|quantile|poisson|gamma|tweedie"
 )
 _NOT_NUMBERS = re.compile(r"[^-+0-9eE. \n]")
 _NOT_INTEGERS = re.compile(r"[^-0-9 \n]")

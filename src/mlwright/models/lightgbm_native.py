@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +186,26 @@ class NativeBooster:
         if code:
             self._check(code)
         return values
+
+    def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` (float64, shape (n_columns,)) holds when it is called.
+
+        The library reads the row in place. For one thread at a time.
+        """
+        if row.shape != (self.n_columns,) or row.dtype != np.float64 or not row.flags.c_contiguous:
+            raise ValueError(f"expected {self.n_columns} numbers of float64 in one piece")
+        slot = self._slot()
+        slot.data, slot.data_at = row, row.ctypes.data
+        call = self._library.LGBM_BoosterPredictForMatSingleRowFast
+        config, data, length, out = slot.config, slot.data_at, slot.length_at, slot.out_at
+
+        def predict() -> Sequence[float]:
+            code = call(config, data, length, out)
+            if code:
+                self._check(code)
+            return slot.out.tolist()
+
+        return predict
 
     def _slot(self) -> _Slot:
         config = ctypes.c_void_p()

@@ -19,9 +19,11 @@ from mlwright.models.state_audit import read_array
 
 __all__ = ["ObliviousTrees"]
 
-_DEEPEST = 8  # bits of the index fit one byte
+_DEEPEST = 10
+_BYTE = 8  # levels whose answers fit one byte of the index
 _BLOCK = 128  # rows at a time: answers and indices stay in the cache
-_LINKS = ("identity", "sigmoid", "softmax")
+_LINKS = ("exp", "identity", "sigmoid", "softmax")
+_HIGHEST = 700.0  # exp of more is infinite
 
 
 class ObliviousTrees:
@@ -36,7 +38,7 @@ class ObliviousTrees:
     leaves : ndarray of float64, shape (n_outputs, n_trees, 2**depth)
         The answer of level k is bit k of the last index.
     bias : ndarray of float64, shape (n_outputs,)
-    link : {"identity", "sigmoid", "softmax"}
+    link : {"exp", "identity", "sigmoid", "softmax"}
 
     Examples
     --------
@@ -51,15 +53,17 @@ class ObliviousTrees:
     ) -> None:
         self.features, self.borders, self.leaves, self.bias, self.link = features, borders, leaves, bias, link
         self.n_trees, self.depth = features.shape
-        self._table = np.ascontiguousarray(leaves).reshape(len(bias), -1)
+        self._tables = np.ascontiguousarray(leaves).reshape(len(bias), -1)
+        self._leaf = np.ascontiguousarray(self._tables.T)  # for one row, a leaf's outputs side by side
         self._first = np.arange(self.n_trees, dtype=np.intp) * (2**self.depth)
-        self._biases = bias.tolist()
         # Many trees ask the same question: each one is answered once. Levels first: then each is one contiguous run.
         questions = np.rec.fromarrays([features.T.ravel(), borders.T.ravel()])
         unique, place = np.unique(questions, return_inverse=True)
         self._asked, self._bound = unique["f0"].astype(np.intp), unique["f1"].copy()
         self._question = place.astype(np.intp)
-        self._bits = (np.uint8(1) << np.arange(self.depth, dtype=np.uint8))[:, None]
+        self._levels = self._question.reshape(self.depth, self.n_trees)
+        narrow = np.uint8 if self.depth <= _BYTE else np.uint16
+        self._bits = (narrow(1) << np.arange(self.depth, dtype=narrow))[:, None]
 
     @classmethod
     def constant(cls, bias: Floats, link: str) -> Self:
@@ -70,31 +74,57 @@ class ObliviousTrees:
     def predict(self, X: np.ndarray) -> Floats:
         """Return shape (n_rows, n_outputs) for float32 `X` of shape (n_rows, n_columns)."""
         raw = np.empty((len(X), len(self.bias)))
-        for start in range(0, len(X), _BLOCK):
-            block = X[start : start + _BLOCK]
-            index = self._indices(block)
-            for output, table in enumerate(self._table):
-                raw[start : start + _BLOCK, output] = table.take(index).sum(axis=1) + self.bias[output]
+        raw[:] = self.bias
+        if self.n_trees:
+            self._add_trees(X, raw)
         return _linked(raw, self.link)
 
-    def _indices(self, block: np.ndarray) -> np.ndarray:
-        """Return where each row's leaf of each tree stands in the table, shape (n_rows, n_trees)."""
-        answers = (block.T[self._asked] > self._bound[:, None]).view(np.uint8)
-        leaf = np.zeros((self.n_trees, len(block)), dtype=np.uint8)
-        for level, own in enumerate(self._question.reshape(self.depth, self.n_trees)):
-            leaf |= answers[own] << np.uint8(level)
-        return leaf.T + self._first
+    def _add_trees(self, X: np.ndarray, raw: Floats) -> None:
+        """Add each row's leaves to `raw`, a block of rows at a time; one column of the work arrays is one row of X."""
+        asked = np.empty((len(self._asked), _BLOCK), dtype=np.float32)
+        answers = np.empty((len(self._asked), _BLOCK), dtype=np.uint8)
+        index = np.empty((self.n_trees, _BLOCK), dtype=np.intp)
+        values = np.empty((self.n_trees, _BLOCK))
+        for start in range(0, len(X), _BLOCK):
+            block = X[start : start + _BLOCK].T
+            n_rows = block.shape[1]
+            if n_rows < _BLOCK:
+                block = np.pad(block, ((0, 0), (0, _BLOCK - n_rows)))
+            block.take(self._asked, axis=0, out=asked, mode="clip")  # "clip" writes straight into `out`
+            np.greater(asked, self._bound[:, None], out=answers.view(bool))
+            self._find_leaves(answers, index)
+            for output, table in enumerate(self._tables):
+                table.take(index, out=values, mode="clip")
+                raw[start : start + n_rows, output] += values.sum(axis=0)[:n_rows]
+
+    def _find_leaves(self, answers: np.ndarray, index: np.ndarray) -> None:
+        """Write where each tree's leaf stands in the table into `index`, from one byte of 0 or 1 an answer."""
+        eight = answers.view(np.uint64)  # eight rows at once: a bit shifted up stays within its byte
+        own = np.empty((self.n_trees, eight.shape[1]), dtype=np.uint64)
+        index[:] = self._first[:, None]
+        for low in range(0, self.depth, _BYTE):
+            leaf = np.zeros_like(own)
+            for level in self._levels[low : low + _BYTE][::-1]:
+                eight.take(level, axis=0, out=own, mode="clip")
+                np.add(leaf, leaf, out=leaf)
+                np.bitwise_or(leaf, own, out=leaf)
+            part = leaf.view(np.uint8)
+            index += part if low == 0 else part.astype(np.intp) << low
 
     def predict_row(self, row: np.ndarray) -> Sequence[float]:
         """Return `n_outputs` numbers for one float32 row of shape (n_columns,)."""
-        answers = (row.take(self._asked) > self._bound).view(np.uint8)
-        bits = answers.take(self._question).reshape(self.depth, self.n_trees) * self._bits
-        index = np.bitwise_or.reduce(bits, axis=0) + self._first
-        raw = [
-            float(table.take(index).sum()) + bias
-            for table, bias in zip(self._table, self._biases, strict=True)
-        ]
-        return raw if self.link == "identity" else _linked(np.array([raw]), self.link)[0].tolist()
+        raw = self.bias
+        if self.n_trees:
+            answers = (row.take(self._asked) > self._bound).view(np.uint8)
+            bits = answers.take(self._question).reshape(self.depth, self.n_trees) * self._bits
+            index = np.bitwise_or.reduce(bits, axis=0) + self._first
+            leaves = self._leaf.take(index, axis=0)
+            # One after the other, as for many rows: NumPy's sum of a single column would add in another order.
+            alone = len(raw) == 1
+            raw = raw + (np.add.accumulate(leaves)[-1] if alone else leaves.sum(axis=0))
+        if self.link in ("exp", "softmax"):
+            return _linked(raw[None], self.link)[0].tolist()
+        return [_sigmoid(score) for score in raw.tolist()] if self.link == "sigmoid" else raw.tolist()
 
     def state(self) -> State:
         """Return the five parts; the link stands in the tree."""
@@ -132,6 +162,11 @@ class ObliviousTrees:
         return cls(features, borders, leaves, bias, link)
 
 
+def _sigmoid(score: float) -> float:
+    small = float(np.exp(-abs(score)))  # NumPy's, so that the bits are those of many rows
+    return 1 / (1 + small) if score >= 0 else small / (1 + small)
+
+
 def _linked(raw: Floats, link: str) -> Floats:
     if link == "sigmoid":
         small = np.exp(-np.abs(raw))
@@ -139,4 +174,4 @@ def _linked(raw: Floats, link: str) -> Floats:
     if link == "softmax":
         powers = np.exp(raw - raw.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
-    return raw
+    return np.exp(np.minimum(raw, _HIGHEST)) if link == "exp" else raw

@@ -40,6 +40,8 @@ class Journal:
     ended : bool
         Whether an earlier process had come to the end of its search: then no trial is added, so that going on gives
         the very bundle that it was about to give.
+    choices : dict
+        What was chosen at that end.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -62,6 +64,7 @@ class Journal:
         self._file.truncate(whole)
         self.results: list[TrialResult] = [_result(line) for line in lines[1:] if "ended" not in line]
         self.ended = any("ended" in line for line in lines)
+        self.choices: dict[str, int] = next((line["ended"] for line in lines if "ended" in line), {})
         self.study: str = lines[0]["study"] if lines else uuid.uuid4().hex
         if not lines:
             self._append({"study": self.study, "key": key})
@@ -97,10 +100,11 @@ class Journal:
             }
         )
 
-    def end(self) -> None:
-        """Say that the search is over; what comes after it may be done again, but no trial is added."""
+    def end(self, choices: dict[str, int] | None = None) -> None:
+        """Say that the search is over, with what was chosen then: what comes after it may be done again."""
         if not self.ended:
-            self._append({"ended": True})
+            self.choices = dict(choices or {})
+            self._append({"ended": self.choices})
             self.ended = True
 
     @property

@@ -1,88 +1,181 @@
-"""Portfolio: the fixed order in which configurations are tried. Strong and quick ones come first."""
+"""Portfolio: the fixed order in which configurations are tried. Strong and quick ones come first.
+
+The order was chosen by `benchmarks/portfolio.py`, which leaves tables out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from mlwright.core import kinds
 from mlwright.core.types import Floats
-from mlwright.data.schema import Task, TaskKind
+from mlwright.data.schema import Kind, Objective, Schema, Task, TaskKind
+from mlwright.models.base import Model
 from mlwright.search.trial import Trial
 
-__all__ = ["BASELINES", "portfolio"]
+__all__ = ["BASELINES", "CANDIDATES", "Configuration", "portfolio"]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
-_DUMMY = ("dummy", "linear", {}, "identity")  # it reads no column: of all views the one that is made anyway
-_LINEAR = ("linear", "linear", {"alpha": 1.0}, "identity")
-_LINEAR_STRONG = ("linear", "linear", {"alpha": 30.0}, "identity")
-_LIGHTGBM = (
-    "lightgbm",
-    "native",
-    {"learning_rate": 0.05, "num_leaves": 31, "feature_fraction": 0.8},
-    "identity",
-)
-_LIGHTGBM_SMALL = (
-    "lightgbm",
-    "encoded",
-    {"learning_rate": 0.03, "num_leaves": 8, "min_data_in_leaf": 10, "feature_fraction": 0.6},
-    "identity",
-)
-_LIGHTGBM_ENCODED = (
-    "lightgbm",
-    "encoded",
-    {"learning_rate": 0.05, "num_leaves": 20, "feature_fraction": 0.43},
-    "identity",
-)
-_LIGHTGBM_EXTRA = (
-    "lightgbm",
-    "encoded",
-    {"learning_rate": 0.04, "num_leaves": 64, "feature_fraction": 0.55, "extra_trees": True},
-    "identity",
-)
-_CATBOOST = ("catboost", "encoded", {"learning_rate": 0.05, "depth": 6}, "identity")
-_CATBOOST_DEEP = ("catboost", "encoded", {"learning_rate": 0.06, "depth": 8, "l2_leaf_reg": 6.0}, "identity")
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A learner, the columns that it reads and its parameters.
+
+    Parameters
+    ----------
+    model, view, params, link
+        As in `Trial`.
+    least_rows, most_rows : int
+        Of the training part: fewer it could not split, or would learn by heart; more would take too long.
+    most_classes : int
+        Of a multiclass task.
+    needs : Kind, optional
+        A kind of column without which it would only repeat another one.
+    """
+
+    model: str
+    view: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    link: str = "identity"
+    least_rows: int = 0
+    most_rows: int = 10**9
+    most_classes: int = 10**6
+    needs: Kind | None = None
+
+    def fits(self, task: Task, schema: Schema, n_rows: int) -> bool:
+        """Return whether it is worth trying on such a table."""
+        if not self.least_rows <= n_rows <= self.most_rows:
+            return False
+        if task.kind is TaskKind.MULTICLASS and len(task.labels) > self.most_classes:
+            return False
+        if self.needs is not None and not any(column.kind is self.needs for column in schema.features):
+            return False
+        learner: type[Model] = kinds.load(kinds.MODELS, self.model, family="model")
+        return learner.fits(task)
 
 
-def portfolio(task: Task, y: Floats) -> list[Trial]:
-    """Return the trials for a task, in order.
+def _lightgbm(view: str, **params: Any) -> Configuration:
+    # A fold's training rows must part into four leaves.
+    return Configuration("lightgbm", view, params, least_rows=5 * params.get("min_data_in_leaf", 20))
+
+
+def _catboost(view: str, **params: Any) -> Configuration:
+    depth = params.get("depth", 6)
+    return Configuration("catboost", view, params, least_rows=3 * 2**depth if depth > 6 else 0)
+
+
+CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
+    {
+        "dummy": Configuration("dummy", "linear"),  # reads no column: the view is the one that is made anyway
+        "linear": Configuration("linear", "linear", {"alpha": 1.0}),
+        "lightgbm": _lightgbm("native", learning_rate=0.05, num_leaves=31, feature_fraction=0.8),
+        "catboost": _catboost("encoded", learning_rate=0.06, depth=6, border_count=64),
+        "catboost_native": Configuration(
+            "catboost",
+            "native",
+            {"learning_rate": 0.08, "depth": 6, "border_count": 64, "max_ctr_complexity": 1},
+            most_classes=2,
+            most_rows=100_000,
+            needs=Kind.CATEGORICAL,
+        ),
+        "mlp": Configuration("mlp", "linear", least_rows=100, most_rows=100_000),
+        "mlp_pieces": Configuration(
+            "mlp", "linear", {"n_pieces": 16, "width": 96, "dropout": 0.15}, least_rows=300, most_rows=50_000
+        ),
+        "discriminant": Configuration("discriminant", "linear"),
+        "discriminant_quadratic": Configuration("discriminant", "linear", {"alpha": 0.5}, least_rows=200),
+        "kernel": Configuration("kernel", "linear", least_rows=60, most_rows=20_000),
+        "lightgbm_encoded": _lightgbm("encoded", learning_rate=0.05, num_leaves=20, feature_fraction=0.43),
+        "lightgbm_extra": _lightgbm(
+            "encoded", learning_rate=0.04, num_leaves=64, feature_fraction=0.55, extra_trees=True
+        ),
+        "linear_strong": Configuration("linear", "linear", {"alpha": 30.0}),
+        "linear_weak": Configuration("linear", "linear", {"alpha": 0.05}, most_rows=20_000),
+        "lightgbm_small": _lightgbm(
+            "encoded", learning_rate=0.03, num_leaves=8, min_data_in_leaf=10, feature_fraction=0.6
+        ),
+        "catboost_deep": _catboost("encoded", learning_rate=0.06, depth=8, l2_leaf_reg=6.0, border_count=128),
+        "lightgbm_large": _lightgbm(
+            "native",
+            learning_rate=0.03,
+            num_leaves=128,
+            min_data_in_leaf=40,
+            feature_fraction=0.7,
+            bagging_fraction=0.8,
+        ),
+        "catboost_random": _catboost(
+            "encoded",
+            learning_rate=0.05,
+            depth=7,
+            border_count=48,
+            rsm=0.5,
+            random_strength=2.0,
+            l2_leaf_reg=2.0,
+        ),
+        "lightgbm_stumps": _lightgbm(
+            "encoded", learning_rate=0.1, num_leaves=4, min_data_in_leaf=5, feature_fraction=0.5
+        ),
+        "catboost_shallow": _catboost(
+            "encoded", learning_rate=0.08, depth=4, l2_leaf_reg=3.0, border_count=128
+        ),
+    }
+)
+
+_ORDER = (
+    "dummy",
+    "linear",
+    "lightgbm",
+    "catboost",
+    "mlp",
+    "catboost_native",
+    "lightgbm_extra",
+    "discriminant",
+    "lightgbm_small",
+    "kernel",
+    "lightgbm_encoded",
+    "discriminant_quadratic",
+    "linear_strong",
+    "mlp_pieces",
+    "catboost_deep",
+    "linear_weak",
+    "lightgbm_large",
+    "catboost_random",
+    "catboost_shallow",
+    "lightgbm_stumps",
+)
+_LINKED = (Objective.SQUARED, Objective.ABSOLUTE, Objective.QUANTILE)  # the others have a link of their own
+_IN_LOGARITHMS = ("catboost", "lightgbm", "lightgbm_small", "linear")
+
+
+def portfolio(task: Task, schema: Schema, y: Floats) -> list[Trial]:
+    """Return the trials for a table, in order.
 
     Positive targets whose logarithm is far less skewed are also fitted in logarithms. Few rows get no configuration
     that could not split them, or would only learn them by heart.
     """
-    order: list[tuple[str, str, dict[str, Any], str]] = [
-        _DUMMY,
-        _LINEAR,
-        _LIGHTGBM,
-        _CATBOOST,
-        _LIGHTGBM_SMALL,
-        _LIGHTGBM_EXTRA,
-        _LINEAR_STRONG,
-        _LIGHTGBM_ENCODED,
-        _CATBOOST_DEEP,
+    order = [CANDIDATES[name] for name in _ORDER]
+    if task.kind is TaskKind.REGRESSION and task.objective in _LINKED and _gains_by_log(task, y):
+        twins = [replace(CANDIDATES[name], link="log") for name in _IN_LOGARITHMS]
+        after = order.index(CANDIDATES["catboost"]) + 1
+        order[after:after] = twins
+    fitting = [each for each in order if each.fits(task, schema, len(y))]
+    return [
+        Trial(number, each.model, each.view, dict(each.params), each.link)
+        for number, each in enumerate(fitting)
     ]
-    order = [each for each in order if len(y) >= _least_rows(each)]
-    if task.kind is TaskKind.REGRESSION and _gains_by_log(y):
-        twins = [
-            (model, view, params, "log")
-            for model, view, params, _ in (_CATBOOST, _LIGHTGBM, _LIGHTGBM_SMALL, _LINEAR)
-        ]
-        after = order.index(_CATBOOST) + 1
-        order[after:after] = [twin for twin in twins if len(y) >= _least_rows(twin)]
-    return [Trial(number, *configuration) for number, configuration in enumerate(order)]
 
 
-def _least_rows(configuration: tuple[str, str, dict[str, Any], str]) -> int:
-    model, _, params, _ = configuration
-    if model == "lightgbm":
-        return 5 * int(params.get("min_data_in_leaf", 20))  # a fold's training rows part into four leaves
-    return 3 * 2 ** int(params["depth"]) if params.get("depth", 0) > 6 else 0
-
-
-def _gains_by_log(y: Floats) -> bool:
+def _gains_by_log(task: Task, y: Floats) -> bool:
     if len(y) < 20 or y.min() < 0:
         return False
+    if task.metric == "rmsle":
+        return True
     return _skew(y) > 1.0 and abs(_skew(np.log1p(y))) < 0.7 * _skew(y)
 
 

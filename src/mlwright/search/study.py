@@ -1,13 +1,12 @@
-"""Study: run the portfolio over the folds until the time is up, blend the best, refit the blend on all rows."""
+"""Study: run the portfolio over the folds, then search around its winners; blend, calibrate, and refit on all rows."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +16,16 @@ from mlwright.core import kinds, seeds
 from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints
-from mlwright.data.schema import Schema, Task
-from mlwright.data.values import Columns, take
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
-from mlwright.features.recipes import build
 from mlwright.metrics.base import Metric
-from mlwright.models.base import FitContext, Model
-from mlwright.models.ensemble import Ensemble, Member, greedy_weights
+from mlwright.models.ensemble import Ensemble
+from mlwright.search.blend import blend, price
+from mlwright.search.calibrate import calibrate
+from mlwright.search.fitter import Fitter, StudyData, draws_by_seed
+from mlwright.search.memory import fits_into_memory
 from mlwright.search.portfolio import BASELINES, portfolio
+from mlwright.search.proposer import propose
 from mlwright.search.trial import Trial, TrialResult
 
 if TYPE_CHECKING:
@@ -35,39 +35,17 @@ __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
-_BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
-_LEAST_WEIGHT = 0.03  # of the blend; lighter members are not worth their latency
-_MOST_MEMBERS = 5
-_REFIT_FACTOR = 1.05  # more rows carry a few more trees
-_CACHE_BYTES = 2**30
-_ROWS_FOR_THREADS = 50_000
-_IMPORTANCE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class StudyData:
-    """The training rows.
-
-    Parameters
-    ----------
-    columns : Columns
-        Canonical feature columns of the training rows.
-    y : ndarray of shape (n_rows,)
-        Values or class codes.
-    schema, task : Schema, Task
-        What the columns are and what is predicted.
-    folds : sequence of (ndarray, ndarray)
-        Positions to fit on and to validate on.
-    seed : int
-        The run's seed.
-    """
-
-    columns: Columns
-    y: Floats
-    schema: Schema
-    task: Task
-    folds: Sequence[tuple[Ints, Ints]]
-    seed: int = 0
+_BOOSTING = ("lightgbm", "catboost")
+_TYPICAL = 20.0  # iterations that boosting takes, times its learning rate
+_HIGHEST_RATE = 0.25
+_LOOK = 8  # proposals between two looks at the blend
+_PATIENCE = 24  # proposals in a row that the blend does not use: then no better one is to be expected
+_HOPELESS = (
+    0.25  # of the way from the best trial to the dummy: a proposal so poor on its first folds is given up
+)
+_MOST_SEEDS = 2
+_SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
+_SEEDED_SHARE = 0.5  # of the time that is left when the search is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +66,10 @@ class StudyResult:
         Out-of-fold predictions of the blend; NaN where no fold validates.
     baselines : dict of str to Ensemble
         ``dummy`` and ``linear``, refitted alike; their views are in `baseline_plans`.
+    choices : dict
+        What the clock decided besides the trials: ``seeds`` of each refit and ``refit_rows``. A replay repeats them.
+    notes : tuple of str
+        What a reader of the report should know, as that a long table was sampled.
     """
 
     results: list[TrialResult]
@@ -97,14 +79,18 @@ class StudyResult:
     predicted: Floats
     baselines: dict[str, Ensemble]
     baseline_plans: dict[str, FeaturePlan] = field(default_factory=dict)
+    choices: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def run_study(
     data: StudyData,
     deadline: Deadline,
     *,
+    most_trials: int | None = None,
     journal: Journal | None = None,
     replay: Sequence[TrialResult] | None = None,
+    choices: Mapping[str, int] | None = None,
     executor: Executor | None = None,
     rows_after: tuple[int, int] = (0, 0),
     listener: Listener = silent,
@@ -117,10 +103,14 @@ def run_study(
         The training rows.
     deadline : Deadline
         When all of it, the refit included, should be over. The baselines are fitted in any case.
+    most_trials : int, optional
+        Not more trials than this; the baselines count.
     journal : Journal, optional
         Holds trials that an earlier process finished, and gets each new one.
     replay : sequence of TrialResult, optional
         Fit exactly these trials again, with the iterations that they record and no clock.
+    choices : mapping, optional
+        With `replay`: the recorded `StudyResult.choices`.
     executor : Executor, optional
         Where folds are fitted; by default this machine.
     rows_after : (int, int)
@@ -135,265 +125,273 @@ def run_study(
     # are the process's own, so that fits side by side cannot each have theirs.
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # the clock stops it
-        fitter = _Fitter(data, executor or Local(), rows_after)
-        return _run(data, deadline, journal, replay, fitter, listener)
+        fitter = Fitter(data, executor or Local(), rows_after)
+        study = _Study(data, deadline, fitter, journal, listener)
+        if replay is None:
+            study.search(most_trials or 10**9)
+            return study.finish(study.choose())
+        study.replay(replay)
+        return study.finish(dict(choices or {}))
 
 
-def _run(
-    data: StudyData,
-    deadline: Deadline,
-    journal: Journal | None,
-    replay: Sequence[TrialResult] | None,
-    fitter: _Fitter,
-    listener: Listener,
-) -> StudyResult:
-    done = {result.trial.number: result for result in (journal.results if journal else [])}
-    recorded = None if replay is None else {result.trial.number: result for result in replay}
-    trials = [result.trial for result in replay] if replay is not None else portfolio(data.task, data.y)
-    metric = metrics.get(data.task.metric)
-    results: list[TrialResult] = []
-    for trial in trials:
-        result = done.get(trial.number)
-        if result is None:
-            over = journal is not None and journal.ended
-            left = fitter.time_for_trials(deadline.left, results)
-            if recorded is None and (over or not _worth_starting(trial, results, left)):
-                continue
-            kinds.load(kinds.MODELS, trial.model, family="model").prepare()
-            left = fitter.time_for_trials(deadline.left, results)
-            iterations = None if recorded is None else recorded[trial.number].n_iterations
-            share = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
-            share = np.inf if recorded is not None else max(0.0, share * left)
-            result = fitter.trial(trial, Deadline(share), iterations)
-            if journal is not None:
-                journal.add(result)
-        results.append(result)
-        best = max(results, key=lambda r: _gain(r, metric))
-        listener(
+class _Study:
+    """One study under way."""
+
+    def __init__(
+        self,
+        data: StudyData,
+        deadline: Deadline,
+        fitter: Fitter,
+        journal: Journal | None,
+        listener: Listener,
+    ) -> None:
+        self.data, self.deadline, self.fitter = data, deadline, fitter
+        self.journal, self.listener = journal, listener
+        self.metric = metrics.of(data.task)
+        self.results: list[TrialResult] = []
+        self.start = time.monotonic()
+        self.before = 0.0 if journal is None else journal.seconds
+        self.weights: dict[int, float] = {}
+        self.planned = portfolio(data.task, data.schema, data.y)
+
+    # Trials
+
+    def search(self, most_trials: int) -> None:
+        """Run the portfolio, then proposals, until time, trials or ideas are over."""
+        done = {result.trial.number: result for result in (self.journal.results if self.journal else [])}
+        over = self.journal is not None and self.journal.ended
+        for trial in self._trials(done):
+            if len(self.results) >= max(most_trials, len(BASELINES)):
+                break
+            result = done.get(trial.number)
+            if result is None:
+                result = None if over else self._fit(trial)
+                if result is None:
+                    continue
+                if self.journal is not None:
+                    self.journal.add(result)
+            self._keep(result)
+
+    def _trials(self, done: Mapping[int, TrialResult]) -> Iterator[Trial]:
+        """Give the portfolio, then one proposal after the other while there is time and the blend gains."""
+        yield from self.planned
+        planned = self.planned
+        number, idle = len(planned), 0
+        while idle < _PATIENCE and (number in done or self._time_left() > self._least_seconds()):
+            if (number - len(planned)) % _LOOK == 0:
+                self.weights = blend(self.data, self.results, self.metric)
+                recent = range(number - _LOOK, number)
+                idle = 0 if any(self.weights.get(n, 0.0) > 0 for n in recent) else idle + _LOOK
+            trial = (
+                done[number].trial
+                if number in done
+                else propose(number, self.results, self.weights, self.metric, seed=self.data.seed)
+            )
+            if trial is None:
+                return
+            yield trial
+            number += 1
+
+    def _time_left(self) -> float:
+        return self.fitter.time_for_trials(self.deadline.left, self.results)
+
+    def _least_seconds(self) -> float:
+        """Return what the quickest real trial took: with less left nothing more can be tried."""
+        took = [r.seconds for r in self.results if r.trial.model not in BASELINES and r.complete]
+        return max(0.1, 0.5 * min(took, default=1.0))
+
+    def _fit(self, trial: Trial) -> TrialResult | None:
+        """Fit a trial; None if the time or the memory that is left is too little for it."""
+        first = trial.model in BASELINES and not any(r.trial.model == trial.model for r in self.results)
+        if not first and not self._worth_starting(trial):
+            return None
+        if not first and not fits_into_memory(self.data, trial):
+            self.listener(
+                Event("note", f"trial {trial.number} ({trial.model}) would not fit into the memory left")
+            )
+            return None
+        kinds.load(kinds.MODELS, trial.model, family="model").prepare()
+        part = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
+        share = max(0.0, part * self._time_left())
+        paced = self._paced(trial, share)
+        if paced is None:
+            return None
+        result = self.fitter.trial(paced, Deadline(share), hopeless=self._hopeless(trial))
+        result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
+        return result
+
+    def _worth_starting(self, trial: Trial) -> bool:
+        """Return whether a fit of the same learner would likely end in time."""
+        same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
+        return self._time_left() > max(0.2, 0.3 * max(same, default=0.0))
+
+    def _paced(self, trial: Trial, share: float) -> Trial | None:
+        """Return the trial with a learning rate by which it can end in its share of the time; None if there is none.
+
+        A few iterations say what one takes. What would be cut off long before its best is worth less than the same
+        with larger steps.
+        """
+        rate = trial.params.get("learning_rate")
+        if rate is None or trial.model not in _BOOSTING or trial.number >= len(self.planned):
+            return trial
+        one = self.fitter.seconds_an_iteration(trial)
+        expected = one * self.fitter.waves * _TYPICAL / rate
+        if expected <= share:
+            return trial
+        faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
+        if expected * rate / faster > 2.5 * share:
+            message = (
+                f"trial {trial.number} ({trial.model}) would take {expected * rate / faster:.0f} s: left out"
+            )
+            self.listener(Event("note", message))
+            return None
+        return replace(trial, params={**trial.params, "learning_rate": max(rate, faster)})
+
+    def _hopeless(self, trial: Trial) -> float:
+        """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
+        gains = {r.trial.number: _gain(r.score, self.metric) for r in self.results if r.complete}
+        dummy = next((r.trial.number for r in self.results if r.trial.model == "dummy"), None)
+        if trial.number < len(self.planned) or dummy is None or not gains:
+            return -math.inf
+        best = max((r for r in self.results if r.complete), key=lambda r: _gain(r.score, self.metric))
+        n_first = min(self.fitter.executor.workers, len(best.fold_scores))
+        first = float(np.mean([_gain(score, self.metric) for score in best.fold_scores[:n_first]]))
+        reach = _HOPELESS * (gains[best.trial.number] - gains[dummy])
+        return first - reach if math.isfinite(first - reach) else -math.inf
+
+    def _keep(self, result: TrialResult) -> None:
+        self.results.append(result)
+        best = max(self.results, key=lambda r: _gain(r.score, self.metric) if r.complete else -math.inf)
+        trial, task = result.trial, self.data.task
+        self.listener(
             Event(
                 "trial",
-                f"trial {trial.number}: {trial.model} on {trial.view} columns, {data.task.metric} {result.score:.5g}",
+                f"trial {trial.number}: {trial.model} on {trial.view} columns, {task.metric} {result.score:.5g}",
                 {
                     "number": trial.number,
-                    "of": len(trials),
+                    "of": len(self.results),
                     "model": trial.model,
-                    "metric": data.task.metric,
+                    "metric": task.metric,
                     "score": result.score,
                     "best": best.score,
                     "seconds": result.seconds,
-                    "left": deadline.left,
+                    "left": self.deadline.left,
                 },
             )
         )
-    if journal is not None:
-        journal.end()
-    return _finish(data, fitter, results)
 
+    def replay(self, recorded: Sequence[TrialResult]) -> None:
+        """Fit recorded trials again."""
+        for one in recorded:
+            kinds.load(kinds.MODELS, one.trial.model, family="model").prepare()
+            again = self.fitter.trial(one.trial, Deadline(np.inf), one.n_iterations)
+            again.told.clear()
+            again.told.update(one.told)
+            self._keep(again)
 
-def _gain(result: TrialResult, metric: Metric) -> float:
-    gain = result.score if metric.greater_is_better else -result.score
-    return -math.inf if math.isnan(gain) else gain
+    # The end
 
+    def choose(self) -> dict[str, int]:
+        """Decide what depends on the time left; what an interrupted process decided stays."""
+        if self.journal is not None and self.journal.ended:
+            return dict(self.journal.choices)
+        chosen = self._chosen()
+        choices = {"seeds": self._seeds(chosen)}
+        rows = self._refit_rows(chosen)
+        if rows is not None:
+            choices["refit_rows"] = rows
+        if self.journal is not None:
+            self.journal.end(choices)
+        return choices
 
-def _worth_starting(trial: Trial, results: list[TrialResult], seconds: float) -> bool:
-    """Baselines always run; the rest only while a fit of the same learner would likely end in time."""
-    if trial.model in BASELINES and not any(result.trial.model == trial.model for result in results):
-        return True
-    same = [result.seconds for result in results if result.trial.model == trial.model]
-    return seconds > max(0.2, 0.3 * max(same, default=0.0))
+    def _chosen(self) -> list[tuple[TrialResult, float]]:
+        self.weights = blend(self.data, self.results, self.metric)
+        return [(r, self.weights[r.trial.number]) for r in self.results if self.weights[r.trial.number] > 0]
 
+    def _seeds(self, chosen: Sequence[tuple[TrialResult, float]]) -> int:
+        """Return how many seeds each refit is averaged over: as many as the clock and the price of a row allow."""
+        if self.data.quality == "bag":
+            return 1
+        drawn = [result for result, _ in chosen if draws_by_seed(result.trial)]
+        dear = sum(price(result, self.data.task.n_outputs) for result in drawn)
+        fixed = sum(price(r, self.data.task.n_outputs) for r, _ in chosen if not draws_by_seed(r.trial))
+        if not drawn:
+            return 1
+        by_price = (min(_SEEDED_MICROSECONDS, self.data.latency) - fixed) / max(dear, 1e-9)
+        seconds = sum(self.fitter.refit_seconds(result) for result in drawn) / self.fitter.executor.workers
+        by_time = _SEEDED_SHARE * self.deadline.left / max(seconds, 1e-9)
+        return int(max(1, min(_MOST_SEEDS, by_price, by_time)))
 
-def _finish(data: StudyData, fitter: _Fitter, results: list[TrialResult]) -> StudyResult:
-    covered = ~np.isnan(results[0].predicted[:, 0])
-    weights = _blend(data, results, covered)
-    chosen = {number: weight for number, weight in weights.items() if weight > 0}
-    by_number = {result.trial.number: result for result in results}
-    ensemble, plans = fitter.refit([(by_number[number], weight) for number, weight in chosen.items()])
-    baselines, baseline_plans = {}, {}
-    for kind in BASELINES:
-        result = next((r for r in results if r.trial.model == kind and r.trial.link == "identity"), None)
-        if result is not None:
-            baselines[kind], used = fitter.refit([(result, 1.0)])
-            baseline_plans |= used
-    predicted = np.full_like(results[0].predicted, np.nan)
-    predicted[covered] = sum(
-        by_number[number].predicted[covered] * weight for number, weight in chosen.items()
-    )
-    return StudyResult(results, weights, plans, ensemble, predicted, baselines, baseline_plans)
+    def _refit_rows(self, chosen: Sequence[tuple[TrialResult, float]]) -> int | None:
+        """Return on how many rows the chosen are refitted, where trials saw a sample; None for all of them."""
+        if self.data.rows is None:
+            return None
+        seconds = sum(self.fitter.refit_seconds(result) for result, _ in chosen)
+        spare = max(0.0, self.fitter.time_for_refit(self.deadline.left, self.results))
+        share = min(1.0, spare / max(seconds, 1e-9))
+        return max(len(self.data.rows), int(share * len(self.data.y)))
 
-
-def _blend(data: StudyData, results: list[TrialResult], covered: np.ndarray) -> dict[int, float]:
-    """Return the weight of every trial: greedy selection, light members dropped, the rest scaled to one."""
-    candidates = [result for result in results if result.trial.model != "dummy"] or results
-    metric = metrics.get(data.task.metric)
-    found = greedy_weights(data.y, [result.predicted for result in candidates], metric, mask=covered)
-    order = sorted(range(len(candidates)), key=lambda i: (-found[i], candidates[i].trial.number))
-    kept = [i for i in order[:_MOST_MEMBERS] if found[i] >= _LEAST_WEIGHT] or order[:1]
-    total = sum(float(found[i]) for i in kept)
-    weights = dict.fromkeys((result.trial.number for result in results), 0.0)
-    for i in kept:
-        weights[candidates[i].trial.number] = float(found[i]) / total if total > 0 else 1.0
-    return weights
-
-
-class _Fitter:
-    """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
-
-    def __init__(self, data: StudyData, executor: Executor, rows_after: tuple[int, int] = (0, 0)) -> None:
-        self.data = data
-        self.executor = executor
-        self.rows_after = rows_after
-        self.metric = metrics.get(data.task.metric)
-        self.n_classes = len(data.task.labels)
-        self._cache: dict[tuple[str, int], tuple[FeaturePlan, Floats, Floats]] = {}
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
-        self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
-        self._refitted: dict[int, Model] = {}
-        self._row_seconds: dict[str | int, float] = {}  # what a view or a trial's model takes for a row
-
-    def time_for_trials(self, left: float, results: list[TrialResult]) -> float:
-        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
-        costs = sorted((self._refit_seconds(r) for r in results if r.trial.model != "dummy"), reverse=True)
-        members, workers = costs[:_MOST_MEMBERS], self.executor.workers
-        refit = max(sum(members) / workers, max(members, default=0.0))
-        linear = sum(self._refit_seconds(r) for r in results[: len(BASELINES)])
-        a_second_more = self._refit_share() / workers
-        return (left - refit - linear - self._seconds_after(results)) / (1 + a_second_more)
-
-    def _seconds_after(self, results: list[TrialResult]) -> float:
-        """Return what the rows to predict afterwards will take with the slowest blend that may come."""
-        views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
-        models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
-        a_row = views + sum(models[:_MOST_MEMBERS])
-        rows, shuffled = self.rows_after
-        return rows * a_row + min(shuffled * a_row, _IMPORTANCE_SECONDS)
-
-    def _note_row(self, of: str | int, seconds: float) -> None:
-        """Keep the least time of a row: the first call loads libraries, and others may share the cores."""
-        with self._lock:
-            self._row_seconds[of] = min(seconds, self._row_seconds.get(of, math.inf))
-
-    def _refit_share(self) -> float:
-        """Return the seconds that one thread needs for all rows, for each second that the folds took."""
-        folds = self.data.folds
-        waves = -(-len(folds) // self.executor.workers)
-        alone = self._threads(len(folds))
-        n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
-        return _REFIT_FACTOR * alone / max(1, waves) * len(self.data.y) / max(1.0, n_fitted)
-
-    def _threads(self, n_fits: int) -> int:
-        """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
-        return self.executor.workers if n_fits == 1 and len(self.data.y) >= _ROWS_FOR_THREADS else 1
-
-    def _refit_seconds(self, result: TrialResult) -> float:
-        return self._refit_share() * result.seconds
-
-    def trial(self, trial: Trial, deadline: Deadline, iterations: tuple[int, ...] | None) -> TrialResult:
-        """Fit a trial on every fold."""
-        start = time.monotonic()
-        data, folds = self.data, self.data.folds
-        waves = -(-len(folds) // self.executor.workers)
-        predicted = np.full((len(data.y), data.task.n_outputs), np.nan)
-
-        def fit(index: int) -> tuple[int, Floats, Model]:
-            wave = index // self.executor.workers
-            share = deadline.left / (waves - wave) if np.isfinite(deadline.seconds) else np.inf
-            stop_at = Deadline(share)
-            plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
-            if trial.model in BASELINES:
-                stop_at = Deadline(max(stop_at.left, _BASELINE_SECONDS / waves))
-            fit_rows, valid_rows = folds[index]
-            target = _linked(data.y, trial.link)
-            context = FitContext(
-                task=data.task,
-                categorical=plan.categorical,
-                valid=None if iterations else (valid_matrix, target[valid_rows]),
-                n_iterations=iterations[index] if iterations else None,
-                stop=lambda: stop_at.left <= 0,
-                threads=self._threads(len(folds)),
-                seed=seeds.derive(data.seed, "trial", trial.number, index),
+    def finish(self, choices: dict[str, int]) -> StudyResult:
+        """Refit the blend and the baselines."""
+        data, fitter = self.data, self.fitter
+        chosen = self._chosen()
+        predicted = sum(
+            (result.predicted * weight for result, weight in chosen), np.zeros_like(chosen[0][0].predicted)
+        )
+        covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
+        calibration = calibrate(
+            data.y[covered],
+            predicted[covered],
+            data.task,
+            weights=None if data.weights is None else data.weights[covered],
+            seed=data.seed,
+        )
+        if calibration is not None:
+            predicted[covered] = calibration.apply(predicted[covered])
+        rows = self._rows_of_refit(choices)
+        bagged = fitter.bag(chosen) if data.quality == "bag" else None
+        fitter.forget_folds()
+        blended, plans = bagged or fitter.refit(chosen, n_seeds=choices.get("seeds", 1), rows=rows)
+        ensemble = Ensemble(blended.members, calibration)
+        baselines, baseline_plans = {}, {}
+        for kind in BASELINES:
+            result = next(
+                (r for r in self.results if r.trial.model == kind and r.trial.link == "identity"), None
             )
-            model = kinds.load(kinds.MODELS, trial.model, family="model")(**trial.params)
-            model.fit(fit_matrix, target[fit_rows], context)
-            member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
-            asked = time.monotonic()
-            values = member.predict({trial.view: valid_matrix})
-            self._note_row(trial.number, (time.monotonic() - asked) / len(valid_rows))
-            return index, values, model
-
-        outcomes = self.executor.map(fit, range(len(folds)))
-        for index, values, _ in outcomes:
-            predicted[folds[index][1]] = values
-        covered = ~np.isnan(predicted[:, 0])
-        return TrialResult(
-            trial=trial,
-            score=self.metric.score(data.y[covered], predicted[covered]),
-            fold_scores=tuple(self.metric.score(data.y[valid], predicted[valid]) for _, valid in folds),
-            n_iterations=tuple(model.n_iterations_ for _, _, model in outcomes),
-            seconds=time.monotonic() - start,
-            predicted=predicted,
+            if result is not None:
+                baselines[kind], used = fitter.refit([(result, 1.0)], rows=rows)
+                baseline_plans |= used
+        return StudyResult(
+            self.results,
+            self.weights,
+            plans,
+            ensemble,
+            predicted,
+            baselines,
+            baseline_plans,
+            choices,
+            self._notes(rows),
         )
 
-    def _matrices(self, view: str, index: int) -> tuple[FeaturePlan, Floats, Floats]:
-        found = self._cache.get((view, index))
-        if found is not None:
-            return found
-        data = self.data
-        fit_rows, valid_rows = data.folds[index]
-        plan = self._plan(view)
-        seed = seeds.derive(data.seed, "plan", view, index)
-        fit_matrix = plan.fit_batch(
-            take(data.columns, fit_rows), data.y[fit_rows], n_classes=self.n_classes, seed=seed
-        )
-        asked = time.monotonic()
-        made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
-        self._note_row(view, (time.monotonic() - asked) / len(valid_rows))
-        size = made[1].nbytes + made[2].nbytes
-        with self._lock:
-            if self._cached_bytes + size <= _CACHE_BYTES:
-                self._cache[view, index] = made
-                self._cached_bytes += size
-        return made
+    def _rows_of_refit(self, choices: Mapping[str, int]) -> Ints | None:
+        n_rows, wanted = len(self.data.y), choices.get("refit_rows", len(self.data.y))
+        if wanted >= n_rows or self.data.rows is None:
+            return None
+        others = np.setdiff1d(np.arange(n_rows), self.data.rows, assume_unique=True)
+        draw = seeds.generator(self.data.seed, "refit rows")
+        more = draw.choice(others, wanted - len(self.data.rows), replace=False)
+        return np.sort(np.concatenate([self.data.rows, more]))
 
-    def _plan(self, view: str) -> FeaturePlan:
-        return build(self.data.schema, view, n_rows=len(self.data.y), task=self.data.task)
-
-    def refit(self, chosen: list[tuple[TrialResult, float]]) -> tuple[Ensemble, dict[str, FeaturePlan]]:
-        """Fit the chosen trials on all rows; no clock decides how long."""
-        data = self.data
-        for view in sorted({result.trial.view for result, _ in chosen} - set(self._full)):
-            plan = self._plan(view)
-            seed = seeds.derive(data.seed, "plan", view, "all")
-            self._full[view] = plan, plan.fit_batch(data.columns, data.y, n_classes=self.n_classes, seed=seed)
-
-        def fit(item: tuple[TrialResult, float]) -> Member:
-            result, weight = item
-            trial = result.trial
-            plan, matrix = self._full[trial.view]
-            kind = kinds.load(kinds.MODELS, trial.model, family="model")
-            model = self._refitted.get(trial.number)
-            if model is None:
-                context = FitContext(
-                    task=data.task,
-                    categorical=plan.categorical,
-                    n_iterations=_wanted(kind, result.n_iterations),
-                    threads=self._threads(len(chosen)),
-                    seed=seeds.derive(data.seed, "refit", trial.number),
-                )
-                model = kind(**trial.params).fit(matrix, _linked(data.y, trial.link), context)
-                self._refitted[trial.number] = model
-            return Member(trial.view, model, weight, trial.link)
-
-        members = self.executor.map(fit, chosen)
-        return Ensemble(members), {member.view: self._full[member.view][0] for member in members}
+    def _notes(self, rows: Ints | None) -> tuple[str, ...]:
+        if self.data.rows is None:
+            return ()
+        n_rows = len(self.data.y)
+        used = n_rows if rows is None else len(rows)
+        fitted = "all of them" if used == n_rows else f"{used:,} of them"
+        seen = f"trials saw a random sample of {len(self.data.rows):,} of the {n_rows:,} training rows"
+        return (f"{seen}; the model itself was fitted on {fitted}",)
 
 
-def _wanted(kind: type[Model], iterations: Sequence[int]) -> int:
-    """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
-    typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
-    return max(1, round(_REFIT_FACTOR * typical))
-
-
-def _linked(y: Floats, link: str) -> Floats:
-    return np.log1p(y) if link == "log" else y
+def _gain(score: float, metric: Metric) -> float:
+    gain = score if metric.greater_is_better else -score
+    return -math.inf if math.isnan(gain) else gain

@@ -63,7 +63,12 @@ class TrialResult:
     n_iterations : tuple of int
         By fold; with these a replay fits the same models whatever the clock says.
     seconds : float
-        Wall clock; never part of a bundle.
+        Wall clock.
+    complete : bool
+        False if the first folds were so poor that the others were left out; then it takes no part in a blend.
+    told : dict
+        What the clock and the machine said when it was first fitted (``seconds``, ``finished`` in seconds since the
+        search began, ``memory_mb``, ``curve`` of validation losses): a replay repeats it and decides nothing by it.
     predicted : ndarray of shape (n_rows, n_outputs)
         Out-of-fold predictions, NaN for rows that no fold validates.
     """
@@ -74,14 +79,18 @@ class TrialResult:
     n_iterations: tuple[int, ...]
     seconds: float
     predicted: Floats = field(repr=False)
+    complete: bool = True
+    told: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what reproduces the trial, without clock times and predictions."""
+        """Return what reproduces the trial, without predictions."""
         return {
             **self.trial.to_json(),
             "score": self.score,
             "fold_scores": list(self.fold_scores),
             "n_iterations": list(self.n_iterations),
+            "complete": self.complete,
+            "told": self.told,
         }
 
     @classmethod
@@ -96,6 +105,8 @@ class TrialResult:
             n_iterations=tuple(tree["n_iterations"]),
             seconds=seconds,
             predicted=np.empty((0, 0)) if predicted is None else predicted,
+            complete=tree.get("complete", True),
+            told=tree.get("told", {}),
         )
 
 

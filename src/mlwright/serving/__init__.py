@@ -1,7 +1,7 @@
 """Serving: a bundle as a predictor and as an HTTP service. Imports nothing of training.
 
-Importing it loads NumPy and msgspec; pyarrow comes with the first table or the prediction log's writer, uvicorn with
-`serve`.
+Importing it loads NumPy and msgspec; pyarrow comes with the first table or the prediction log's reader, uvloop
+and httptools with `serve`.
 """
 
 from mlwright.serving.app import App, Limits

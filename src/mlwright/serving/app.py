@@ -1,30 +1,31 @@
-"""App: the ASGI border of an `Endpoint`. It reads bodies within limits, checks the token, and sends.
+"""App: the ASGI border of a `Service`, for whoever has an ASGI server already. `mlwright serve` uses `wire` instead.
 
-A small body is answered in the event loop, where it takes less time than a change of thread; a large one in a thread,
-so that a batch of 10,000 records does not make /health wait.
+It reads bodies within limits and sends answers; all else it leaves to the service. A small body is answered in the
+event loop, where it takes less time than a change of thread; a large one in a thread, so that a batch of 10,000
+records does not make /health wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
-from mlwright.core.errors import MlwrightError, UsageError
-from mlwright.serving.endpoint import Endpoint, Limits, Response, failure
+from mlwright.core.errors import MlwrightError
+from mlwright.serving.access import Access, token_hash
+from mlwright.serving.endpoint import Endpoint, Limits
 from mlwright.serving.log import PredictionLog
 from mlwright.serving.predictor import Predictor
+from mlwright.serving.responses import Response, failure
+from mlwright.serving.service import Service
+from mlwright.serving.tokens import check_token
 
 __all__ = ["App", "Limits", "Message", "Receive", "Send"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-_CURL = b"application/x-www-form-urlencoded"
-_OPEN = frozenset({"/health", "/ready"})  # probes carry no token
 
 
 class App:
@@ -41,7 +42,7 @@ class App:
     limits : Limits, optional
         What one request may cost.
     token : str, optional
-        A bearer token that all but /health and /ready demand.
+        A bearer token that all but the probes demand.
     """
 
     def __init__(
@@ -54,14 +55,9 @@ class App:
         limits: Limits | None = None,
         token: str | None = None,
     ) -> None:
-        if token is not None and (len(token) < 16 or not token.isascii() or not token.isprintable()):
-            raise UsageError(
-                "the token is too weak",
-                allowed="16 or more printable ASCII characters",
-                fix="openssl rand -hex 32",
-            )
         self.limits = limits or Limits()
-        self.endpoint = Endpoint(
+        access = Access(None if token is None else token_hash(check_token(token)))
+        endpoint = Endpoint(
             predictor,
             name=name or predictor.name,
             version=version or predictor.sha256[:12] or "0",
@@ -69,8 +65,13 @@ class App:
             limits=self.limits,
             has_token=token is not None,
         )
-        self._authorization = None if token is None else f"Bearer {token}".encode()
+        self.service = Service(endpoint, access=access)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What is live."""
+        return self.service.endpoint
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection's request, or the server's lifespan."""
@@ -82,22 +83,23 @@ class App:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
-        response = self._refusal(scope, path) or self.endpoint.route(method, path)
+        method, path, service = scope["method"], scope["path"], self.service
+        headers = dict(scope["headers"])
+        response = service.screen(method, path, headers)
         if response is None:
-            if path != "/predict":
-                response = self.endpoint.respond(path)
+            if method != "POST":
+                response = service.respond(path, b"", headers)
             else:
-                body = await self._body(scope["headers"], receive)
+                body = await self._body(receive)
                 if body is None:
                     return
                 if isinstance(body, Response):
                     response = body
                 elif len(body) <= self.limits.inline_bytes:
-                    response = self.endpoint.respond(path, body)
+                    response = service.respond(path, body, headers)
                 else:
                     loop = asyncio.get_running_loop()
-                    response = await loop.run_in_executor(self._thread, self.endpoint.respond, path, body)
+                    response = await loop.run_in_executor(self._thread, service.respond, path, body, headers)
         length = (b"content-length", b"%d" % len(response.body))
         try:
             await send(
@@ -111,34 +113,9 @@ class App:
         except OSError:
             return  # the client has gone; ASGI servers say so by an OSError
 
-    def _refusal(self, scope: Message, path: str) -> Response | None:
-        if self._authorization is None or path in _OPEN:
-            return None
-        given = b"".join(value for key, value in scope["headers"] if key == b"authorization")
-        if hmac.compare_digest(given, self._authorization):
-            return None
-        return failure(401, "this service demands a bearer token", ((b"www-authenticate", b"Bearer"),))
-
-    async def _body(
-        self, headers: Iterable[tuple[bytes, bytes]], receive: Receive
-    ) -> bytes | Response | None:
+    async def _body(self, receive: Receive) -> bytes | Response | None:
         """Return the whole body, a refusal, or None if the client has gone."""
         limit = self.limits.body_bytes
-        headers = list(headers)
-        for key, value in headers:
-            if key == b"content-type":
-                kind = value.partition(b";")[0].strip().lower()
-                # `curl -d` says "form" for whatever it sends; a browser's foreign page, which could too, has an origin.
-                plain = kind == _CURL and not any(name == b"origin" for name, _ in headers)
-                if not (plain or kind == b"application/json" or kind[-5:] == b"+json"):
-                    shown = value.decode("latin-1")[:100]
-                    return failure(
-                        415, "the body must be application/json", got=shown, allowed="application/json"
-                    )
-            elif key == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-                return failure(415, "a compressed body is not read", got=value.decode("latin-1")[:100])
-            elif key == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > limit):
-                return failure(413, f"the body is larger than {limit:,} bytes")
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
@@ -185,5 +162,4 @@ class App:
     def close(self) -> None:
         """Finish what runs and write what waits in the log."""
         self._thread.shutdown()
-        if self.endpoint.log is not None:
-            self.endpoint.log.close()
+        self.service.close()

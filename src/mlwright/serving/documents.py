@@ -1,6 +1,6 @@
-"""Documents: what the service says of itself. The schema, the OpenAPI 3.1 description and the docs page.
+"""Documents: what the service says of itself: the schema and the docs page; `mlwright.serving.openapi` has the third.
 
-All three are made from the bundle's own schema, so they cannot say anything that the service does not do.
+All are made from the bundle's own schema, so they cannot say anything that the service does not do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import msgspec
 from mlwright.core.errors import RecordError
 from mlwright.core.types import Json, Record
 from mlwright.data.schema import Column, Kind, TaskKind
-from mlwright.serving.answers import label_key
+from mlwright.serving.answers import called, label_key
 from mlwright.serving.predictor import Predictor
-from mlwright.serving.validation import MAX_CHARACTERS
 
-__all__ = ["docs_page", "example", "openapi", "schema_document", "script_hash"]
+__all__ = ["docs_page", "example", "ignored", "schema_document", "script_hash", "training"]
 
 
 def example(predictor: Predictor) -> tuple[Record, Json | None]:
@@ -51,11 +50,13 @@ def schema_document(predictor: Predictor, *, name: str, version: str) -> Json:
     """Return what goes in and what comes out."""
     task = predictor.task
     output: Json = {
-        "name": task.target,
+        "name": task.target if task.kind.needs_target else str(task.kind),
         "kind": "numeric" if task.kind is TaskKind.REGRESSION else "categorical",
     }
-    if task.labels:
-        output["labels"] = list(task.labels)
+    if called(task):
+        output["labels"] = called(task)
+    if task.kind in (TaskKind.BINARY, TaskKind.ANOMALY):
+        output["threshold"] = task.cut
     return {
         "model": name,
         "version": version,
@@ -73,38 +74,19 @@ def schema_document(predictor: Predictor, *, name: str, version: str) -> Json:
             }
             for column in predictor.reader.columns
         ],
-        "ignored": _ignored(predictor),
+        "ignored": ignored(predictor),
         "output": output,
     }
 
 
-def _ignored(predictor: Predictor) -> list[str]:
+def ignored(predictor: Predictor) -> list[str]:
+    """Return the fields that may stand in a record and are not used."""
     read = {column.name for column in predictor.reader.columns}
     return [name for name in predictor.schema.names if name not in read]
 
 
-def _field(column: Column) -> Json:
-    """Return the JSON Schema of one field."""
-    types = {
-        Kind.NUMERIC: ["number", "string"],
-        Kind.BOOLEAN: ["boolean", "integer", "string"],
-        Kind.DATETIME: ["string", "number"] if column.format.get("epoch") is not None else ["string"],
-    }.get(column.kind)
-    if types is None:
-        numbers = {
-            "int": ["number", "boolean"],
-            "float": ["number", "boolean"],
-            "bool": ["boolean", "number"],
-        }
-        types = ["string", *numbers.get(column.dtype, [])]
-    field: Json = {"type": types if column.required else [*types, "null"], "maxLength": MAX_CHARACTERS}
-    field["description"] = _training(column)
-    if column.levels:
-        field["examples"] = list(column.levels[:20])
-    return field
-
-
-def _training(column: Column) -> str:
+def training(column: Column) -> str:
+    """Say in a few words what training saw in a column."""
     if column.levels:
         shown = ", ".join(level if len(level) <= 60 else level[:57] + "..." for level in column.levels[:12])
         return shown + (f" and {len(column.levels) - 12} more" if len(column.levels) > 12 else "")
@@ -113,149 +95,18 @@ def _training(column: Column) -> str:
     return column.why or str(column.kind)
 
 
-def _answer_schema(predictor: Predictor) -> Json:
-    task = predictor.task
-    properties: Json = {
-        "prediction": {"enum": list(task.labels)} if task.labels else {"type": "number"},
-        "warnings": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"field": {"type": "string"}, "warning": {"type": "string"}, "got": {}},
-                "required": ["field", "warning", "got"],
-            },
-        },
-        "prediction_id": {"type": "string"},
-        "model": {"type": "string"},
-        "version": {"type": "string"},
-    }
-    if task.labels:
-        keys = [label_key(label) for label in task.labels]
-        chance = {"type": "number", "minimum": 0, "maximum": 1}
-        properties["probability"] = {
-            "type": "object",
-            "properties": dict.fromkeys(keys, chance),
-            "required": keys,
-        }
-    return {"type": "object", "properties": properties, "required": sorted(properties)}
-
-
-def openapi(predictor: Predictor, *, name: str, version: str, has_token: bool = False) -> Json:
-    """Return the OpenAPI 3.1 description."""
-    record, _ = example(predictor)
-    record_schema = {
-        "type": "object",
-        "properties": {column.name: _field(column) for column in predictor.reader.columns}
-        | {other: {"description": "not used"} for other in _ignored(predictor)},
-        "required": [column.name for column in predictor.reader.columns if column.required],
-        "additionalProperties": False,
-        "examples": [record],
-    }
-    either = [
-        {"$ref": "#/components/schemas/Record"},
-        {"type": "array", "items": {"$ref": "#/components/schemas/Record"}},
-    ]
-    answers = [
-        {"$ref": "#/components/schemas/Answer"},
-        {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}},
-    ]
-    failures = {
-        "400": "the body is not JSON",
-        "408": "the body came too slowly",
-        "413": "the body is too large",
-        "415": "the body is of another type",
-        "422": "the record does not fit the schema",
-    }
-    if has_token:
-        failures["401"] = "no token, or a wrong one"
-    paths: Json = {
-        "/predict": {
-            "post": {
-                "operationId": "predict",
-                "summary": f"Predict {predictor.task.target}",
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": {"anyOf": either}, "example": record}},
-                },
-                "responses": {
-                    "200": _reply("one answer a record", {"anyOf": answers}),
-                    **{
-                        status: _reply(text, {"$ref": "#/components/schemas/Error"})
-                        for status, text in failures.items()
-                    },
-                },
-            }
-        }
-    }
-    for path, text in (
-        ("/health", "the process is alive"),
-        ("/ready", "the bundle is loaded and verified"),
-        ("/schema", "what goes in and what comes out"),
-    ):
-        replies = {"200": _reply(text, {"type": "object"})}
-        if path == "/ready":
-            replies["503"] = _reply("not yet", {"type": "object"})
-        elif path == "/schema" and has_token:
-            replies["401"] = _reply(failures["401"], {"$ref": "#/components/schemas/Error"})
-        paths[path] = {"get": {"operationId": path[1:], "summary": text, "responses": replies}}
-    components: Json = {
-        "schemas": {"Record": record_schema, "Answer": _answer_schema(predictor), "Error": _ERROR}
-    }
-    description: Json = {
-        "openapi": "3.1.0",
-        "info": {"title": name, "version": version},
-        "paths": paths,
-        "components": components,
-    }
-    if has_token:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        paths["/predict"]["post"]["security"] = paths["/schema"]["get"]["security"] = [{"token": []}]
-    return description
-
-
-_ERROR: Json = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                "message": {"type": "string"},
-                "problems": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "record": {"type": "integer"},
-                            "field": {"type": "string"},
-                            "problem": {"type": "string"},
-                            "got": {},
-                            "allowed": {},
-                        },
-                        "required": ["field", "problem", "got", "allowed"],
-                    },
-                },
-            },
-            "required": ["message"],
-        }
-    },
-    "required": ["error"],
-}
-
-
-def _reply(description: str, schema: Json) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
 def docs_page(predictor: Predictor, *, name: str, version: str) -> str:
     """Return the docs page: one HTML file without any outside asset."""
     task = predictor.task
     record, answer = example(predictor)
     columns = predictor.reader.columns
-    what = (
-        f"the number {task.target}"
-        if task.kind is TaskKind.REGRESSION
-        else f"{task.target}: {_listed(task.labels)}"
-    )
+    what = f"{task.target}: {_listed(task.labels)}"
+    if task.kind is TaskKind.REGRESSION:
+        what = f"the number {task.target}"
+    elif task.kind is TaskKind.ANOMALY:
+        what = f"how unusual a record is: a score from 0 to 1, an anomaly from {task.cut:g} on"
+    elif task.kind is TaskKind.CLUSTER:
+        what = f"the group of a record: {_listed(task.labels)}"
     facts = {
         "Version": version,
         "Task": str(task.kind),
@@ -297,11 +148,13 @@ def _pretty(tree: Any) -> str:
 
 def _listed(labels: tuple[Any, ...]) -> str:
     keys = [label_key(label) for label in labels]
+    if not keys:
+        return "a number"
     if len(keys) > 8:
         return f"one of {len(keys)} classes"
     return " or ".join([", ".join(keys[:-1]), keys[-1]])
 
 
 def _line(column: Column) -> str:
-    cells = (column.name, str(column.kind), "yes" if column.required else "no", _training(column))
+    cells = (column.name, str(column.kind), "yes" if column.required else "no", training(column))
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

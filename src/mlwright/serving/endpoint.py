@@ -1,99 +1,62 @@
-"""Endpoint: the service without a network. A request's method, path and body in, a response out, in one plain call.
+"""Endpoint: the service without a network. A request's method, path, headers and body in, a response out, in one call.
 
-It knows the closed table of routes, JSON, the limits and what is logged; it does not know ASGI, sockets or async. So
+It knows the routes, the formats, the limits and what is counted and logged; it does not know ASGI, sockets or async. So
 any server can stand before it, and a test needs none.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from importlib.metadata import version as installed
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from mlwright.core.errors import RecordError
+from mlwright.core.errors import DataError, RecordError
 from mlwright.core.types import Json
-from mlwright.serving.documents import docs_page, openapi, schema_document, script_hash
-from mlwright.serving.log import Entry, PredictionLog, folder_name
+from mlwright.data.schema import TaskKind
+from mlwright.serving import oip, spans
+from mlwright.serving.answers import anomaly_or_not, encoder, label_key
+from mlwright.serving.columnar import Limits, Predictions, predict_columns
+from mlwright.serving.documents import docs_page, schema_document, script_hash
+from mlwright.serving.ids import id_bytes, new_id
+from mlwright.serving.invocations import invoke, invoke_csv
+from mlwright.serving.log import PredictionLog, folder_name
+from mlwright.serving.masking import Mask
+from mlwright.serving.openapi import openapi
 from mlwright.serving.predictor import Predictor
+from mlwright.serving.prometheus import CONTENT_TYPE, Metrics
+from mlwright.serving.responses import JSON, NO_SNIFFING, Response, as_json, failure, malformed
+from mlwright.serving.routes import ARROW, CSV, ROUTES, match
+from mlwright.serving.rowpath import OddRecordError
+from mlwright.serving.status import Status
 
 __all__ = ["ROUTES", "Endpoint", "Limits", "Response", "failure", "new_id"]
 
-ROUTES: Mapping[str, str] = MappingProxyType(
-    {
-        "/": "GET",
-        "/docs": "GET",
-        "/health": "GET",
-        "/openapi.json": "GET",
-        "/predict": "POST",
-        "/ready": "GET",
-        "/schema": "GET",
-    }
-)
-
-_JSON = (b"content-type", b"application/json")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-_BYTE = re.compile(r"\(byte (\d+)\)")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
+_ARROW_MARK = b"\xff\xff\xff\xff"
 _RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# Of `Status`: what only ever grows, and what /ready says.
+_COUNTED = tuple(
+    f.name for f in fields(Status) if f.type == "int" and f.name not in {"worker", "connections", "waiting"}
+)
+_TOLD = ("swaps", "swap_faults", "last_fault", "stopped", "degraded")
+_FEW = 8  # below so many records the row path is faster than the batch
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_seconds = time.perf_counter
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may cost.
-
-    Parameters
-    ----------
-    body_bytes : int
-        The largest body.
-    records : int
-        The longest list of records.
-    body_seconds : float
-        How long a body may take to come in.
-    inline_bytes : int
-        A longer body is worked on in a thread, so that it does not hold up the others.
-    """
-
-    body_bytes: int = 10_000_000
-    records: int = 10_000
-    body_seconds: float = 30.0
-    inline_bytes: int = 32_768
-
-
-class Response(NamedTuple):
-    """A status, headers without content-length, and a body."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
-
-
-def failure(
-    status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = (), **more: Any
-) -> Response:
-    """Return an error in the one shape that all errors have.
-
-    Examples
-    --------
-    >>> failure(404, "no such address").body
-    b'{"error":{"message":"no such address"}}'
-    """
-    return Response(status, (_JSON, *headers), _encode({"error": {"message": message, **more}}))
-
-
-def new_id() -> str:
-    """Return a new UUID of version 7 as 32 hexadecimal digits; ids sort by their millisecond."""
-    random = os.urandom(10).hex()
-    return f"{time.time_ns() // 1_000_000:012x}7{random[:3]}{'89ab'[int(random[3], 16) & 3]}{random[4:19]}"
+def _outcome(status: int) -> str:
+    return "ok" if status < 400 else "refused" if status < 500 else "failed"
 
 
 class Endpoint:
@@ -107,10 +70,14 @@ class Endpoint:
         The model's name and version, repeated in every answer.
     log : PredictionLog, optional
         Where answers are recorded.
-    limits : Limits
+    limits : Limits, optional
         What one request may cost.
     has_token : bool, default=False
         Whether the description says that a bearer token is needed.
+    metrics : Metrics, optional
+        Where requests are counted; by default in this endpoint alone.
+    status : Status, optional
+        What the server counts; told by ``/ready`` and ``/metrics``.
     """
 
     def __init__(
@@ -122,66 +89,356 @@ class Endpoint:
         log: PredictionLog | None = None,
         limits: Limits | None = None,
         has_token: bool = False,
+        metrics: Metrics | None = None,
+        status: Status | None = None,
     ) -> None:
-        self.predictor = predictor
         folder_name(name)  # raises if it cannot be a folder of the log
+        self.predictor = predictor
         self.name, self.version = name, version
         self.log = log
         self.limits = limits or Limits()
+        self.status = status or Status()
+        self.metrics = metrics or Metrics()
+        self.metrics.watch(self._gauges)
+        self._channel = None if log is None else log.channel(name, version, predictor.sha256)
+        if log is not None:
+            log.watch = self.sample
+        self._mask = Mask(predictor.schema)
+        self._tracer = spans.tracer()
         self._tail = {"model": name, "version": version}
-        about = {"name": name, "version": version}
+        self._count()
+        # A predictor of another class answers in a way of its own, so that it is asked for each answer.
+        self._path = predictor.path if type(predictor) is Predictor else None
+        self._encode_answer = encoder(predictor.task, name, version, self._class_counts)
+        self._body_bytes = self.limits.body_bytes
+        self._get = self._documents(has_token=has_token)
+
+    def _count(self) -> None:
+        """Lay out what is counted."""
+        metrics, task = self.metrics, self.predictor.task
+        self._observers: dict[tuple[str, str], Callable[[float], None]] = {}
+        self._observe_predict = self._observer("/predict", "ok")
+        classes = [label_key(label) for label in task.labels] or [""]
+        self._class_counts = (
+            metrics.values,
+            [
+                metrics.place("mlwright_predictions_total", model=self.name, **{"class": key})
+                for key in classes
+            ],
+        )
+        self._warning_places: dict[str, int] = {}
+
+    def _documents(self, *, has_token: bool) -> dict[str, Callable[[], Response]]:
+        about = {"name": self.name, "version": self.version}
+        predictor = self.predictor
         policy = (
             f"default-src 'none'; style-src 'unsafe-inline'; script-src {script_hash()}; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
-        page_headers = (_HTML, _NO_SNIFFING, (b"content-security-policy", policy.encode()))
+        page_headers = (_HTML, NO_SNIFFING, (b"content-security-policy", policy.encode()))
+        model = as_json(oip.about_model(self))
         fixed = {
             "/": Response(307, ((b"location", b"docs"), (b"content-type", b"text/plain")), b""),
             "/docs": Response(200, page_headers, docs_page(predictor, **about).encode("utf-8", "replace")),
-            "/health": Response(200, (_JSON,), b'{"status":"alive"}'),
-            "/openapi.json": self._json(openapi(predictor, **about, has_token=has_token)),
-            "/schema": self._json(schema_document(predictor, **about)),
+            "/health": Response(200, (JSON,), b'{"status":"alive"}'),
+            "/openapi.json": as_json(openapi(predictor, **about, has_token=has_token)),
+            "/schema": as_json(schema_document(predictor, **about)),
+            "/v2": as_json(oip.about_server()),
+            "/v2/health/live": Response(200, (JSON,), b'{"live":true}'),
+            "/v2/models/{name}": model,
+            "/v2/models/{name}/versions/{version}": model,
+            "/version": Response(200, (_TEXT,), installed("mlwright").encode()),
         }
-        self._get: dict[str, Callable[[], Response]] = {
+        get: dict[str, Callable[[], Response]] = {
             path: lambda response=response: response for path, response in fixed.items()
         }
-        self._get["/ready"] = self._ready
+        get["/ready"] = self._ready
+        get["/metrics"] = self._metrics
+        get["/ping"] = lambda: Response(200 if predictor.verified else 404, (_TEXT,), b"\n")
+        get["/v2/health/ready"] = lambda: as_json({"ready": predictor.verified}, self._ready_status())
+        is_ready = lambda: as_json({"name": self.name, "ready": predictor.verified}, self._ready_status())  # noqa: E731 - one of a table
+        get["/v2/models/{name}/ready"] = get["/v2/models/{name}/versions/{version}/ready"] = is_ready
+        return get
 
-    @staticmethod
-    def _json(tree: Any, status: int = 200) -> Response:
-        return Response(status, (_JSON,), _encode(tree))
+    # A request
 
     def route(self, method: str, path: str) -> Response | None:
         """Return None if the request is for a handler here, else the 404 or 405."""
-        allowed = ROUTES.get(path)
-        if allowed is None:
+        found = match(path)
+        if found is None:
             return failure(404, "no such address", allowed=sorted(ROUTES))
+        allowed = found[0].method
         if method == allowed or (method == "HEAD" and allowed == "GET"):
             return None
         allow = b"GET, HEAD" if allowed == "GET" else b"POST"
-        message = f"{path} does not take {method[:20]}"
+        message = f"{path[:200]} does not take {method[:20]}"
         return failure(405, message, ((b"allow", allow),), allowed=allow.decode().split(", "))
 
-    def respond(self, path: str, body: bytes = b"") -> Response:
-        """Return the response of a route that `route` has let through. It never raises."""
+    def respond(self, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Response:
+        """Return the response of a route that `route` has let through. It never raises.
+
+        Parameters
+        ----------
+        path : str
+            Of the request, without its query.
+        body : bytes
+            All of it.
+        headers : mapping of bytes to bytes
+            By lower-case name; what no JSON body needs: content-type, accept, inference-header-content-length.
+        """
+        if self._tracer is not None:
+            return spans.within(
+                self._tracer, _pattern(path), headers, self._tail, lambda: self._answer(path, body, headers)
+            )
+        return self._answer(path, body, headers)
+
+    def _answer(self, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Response:
+        started = _seconds()
+        if path == "/predict" and self._path is not None and len(body) <= self._body_bytes:
+            # The hot path: one ordinary record.
+            try:
+                outputs = self._path.outputs(self._path.decode(body))
+                id_ = id_bytes()
+                answer = self._encode_answer(outputs, id_)
+            except OddRecordError:
+                pass
+            except Exception as error:  # noqa: BLE001 - the last border, as below
+                return self._failed(path, error)
+            else:
+                took = _seconds() - started
+                if self._channel is not None:
+                    record = body if self._mask.is_empty else self._mask.record(body)
+                    self._channel.put(time.time_ns(), int(took * 1e6), record, answer)
+                self._observe_predict(took)
+                return Response(200, (JSON,), answer)
         try:
-            return self.predict(body) if path == "/predict" else self._get[path]()
+            response = self._handle(path, body, headers)
         except RecordError as error:
-            return failure(422, str(error), problems=error.problems)
+            response = self._error(path, 422, str(error), problems=error.problems)
+        except oip.TensorError as error:
+            response = self._error(path, 400, str(error))
+        except DataError as error:
+            response = self._error(path, 422, str(error))
+        except _NOT_JSON as error:
+            response = malformed(body, error)
+            if path.startswith("/v2"):
+                response = self._error(path, 400, _decode(response.body)["error"]["message"])
         except Exception as error:  # noqa: BLE001 - the last border: the caller gets a 500, the operator the reason
-            line = {
-                "level": "error",
-                "event": "request failed",
-                "path": path,
-                "error": f"{type(error).__name__}: {error}",
-                "traceback": traceback.format_exc(),
-            }
-            sys.stderr.write(_encode(line).decode() + "\n")
-            sys.stderr.flush()
-            return failure(500, "the service failed on this request; its log says why")
+            response = self._failed(path, error)
+        self._observer(_pattern(path), _outcome(response.status))(_seconds() - started)
+        return response
+
+    def _handle(self, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Response:
+        if len(body) > self._body_bytes:
+            return self._error(path, 413, f"the body is larger than {self._body_bytes:,} bytes")
+        if path == "/predict":
+            return self.predict(body, headers)
+        if path == "/invocations":
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            return invoke_csv(self, body) if kind == CSV else invoke(self, _decode(body))
+        found = match(path)
+        if found is None:
+            return failure(404, "no such address", allowed=sorted(ROUTES))
+        route, parts = found
+        if parts and (parts["name"] != self.name or parts.get("version", self.version) != self.version):
+            got = "/".join(parts.values())[:200]
+            served = f"{self.name}, version {self.version}"
+            return self._error(path, 404, f"no such model: got {got!r}; allowed: {served}")
+        if route.method == "POST":
+            return oip.infer(self, body, headers)
+        return self._get[route.pattern]()
+
+    def _error(self, path: str, status: int, message: str, **more: Any) -> Response:
+        """Return an error in the shape that the route's protocol has for it."""
+        return (
+            as_json({"error": message}, status)
+            if path.startswith("/v2")
+            else failure(status, message, **more)
+        )
+
+    def _failed(self, path: str, error: Exception) -> Response:
+        line = {
+            "level": "error",
+            "event": "request failed",
+            "path": _pattern(path),
+            # An error's text may repeat what a record holds.
+            "error": f"{type(error).__name__}: {error}" if self._mask.is_empty else type(error).__name__,
+            "traceback": "Traceback:\n" + "".join(traceback.format_tb(error.__traceback__)),
+        }
+        sys.stderr.write(_encode(line).decode() + "\n")
+        sys.stderr.flush()
+        return self._error(path, 500, "the service failed on this request; its log says why")
+
+    # Predictions
+
+    def predict(self, body: bytes, headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Response:
+        """Answer the body of a ``POST /predict``: a record, a list of them, columns, or an Arrow stream.
+
+        Raises
+        ------
+        RecordError
+            If a record does not fit the schema.
+        DataError
+            If an Arrow stream is damaged or lacks columns.
+        """
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        as_arrow = ARROW in headers.get(b"accept", b"").lower()
+        if kind == ARROW or body[:4] == _ARROW_MARK:
+            return self._predict_arrow(body, as_arrow=as_arrow)
+        if body.lstrip(b" \t\r\n")[:1] == b"[":
+            return self._predict_list(body)
+        record = _decode(body)
+        if isinstance(record, dict) and record and all(isinstance(v, list) for v in record.values()):
+            n_rows = len(next(iter(record.values())))
+            if n_rows > self.limits.bulk_records:
+                return failure(413, f"more than {self.limits.bulk_records:,} rows", got=n_rows)
+            predictions = predict_columns(self.predictor, record)
+            return self._columns(predictions, self.note(lambda: record, predictions), as_arrow=as_arrow)
+        started = _seconds()
+        answer = self.predictor.predict_one(record)
+        return as_json(self._finish(answer, body, started))
+
+    def _predict_list(self, body: bytes) -> Response:
+        started = _seconds()
+        raws = _RECORDS.decode(body)
+        if len(raws) > self.limits.records:
+            return failure(413, f"more than {self.limits.records:,} records", got=len(raws))
+        path = self._path
+        if path is not None and raws:
+            try:
+                cells = [path.decode(raw) for raw in raws]
+            except OddRecordError:
+                pass
+            else:
+                several = len(raws) >= _FEW
+                outputs = path.outputs_of_many(cells).tolist() if several else map(path.outputs, cells)
+                answers = [self._encode_answer(values, id_bytes()) for values in outputs]
+                self._log(raws, answers, started)
+                return Response(200, (JSON,), b"[" + b",".join(answers) + b"]")
+        found = self.predictor.predict_many([_decode(raw) for raw in raws])
+        return as_json([self._finish(a, raw, started) for a, raw in zip(found, raws, strict=True)])
+
+    def predict_records(self, records: Sequence[Any]) -> list[Json]:
+        """Return the whole answers of records, counted and logged."""
+        started = _seconds()
+        answers = self.predictor.predict_many(records)
+        has_log = self._channel is not None
+        return [
+            self._finish(a, _encode(r) if has_log else b"", started)
+            for a, r in zip(answers, records, strict=True)
+        ]
+
+    def _finish(self, answer: Json, record: bytes | msgspec.Raw, started: float) -> Json:
+        """Complete, count and log an answer."""
+        answer["prediction_id"] = new_id()
+        answer.update(self._tail)
+        values, places = self._class_counts
+        labels = self.predictor.task.labels
+        values[places[labels.index(answer["prediction"]) if labels else 0]] += 1
+        self._count_warnings(answer["warnings"])
+        if self._channel is not None:
+            logged = answer if self._mask.is_empty else self._mask.answer(answer)
+            self._log([record], [_encode(logged)], started)
+        return answer
+
+    def _log(self, records: Sequence[bytes | msgspec.Raw], answers: Sequence[bytes], started: float) -> None:
+        if self._channel is None:
+            return
+        now, took = time.time_ns(), int((_seconds() - started) * 1e6)
+        mask = self._mask
+        for record, answer in zip(records, answers, strict=True):
+            whole = bytes(record)
+            self._channel.put(now, took, whole if mask.is_empty else mask.record(whole), answer)
+
+    def note(self, values: Callable[[], Mapping[str, Any]], predictions: Predictions) -> list[str]:
+        """Count and log predictions of columns, and return their ids; `values` gives the columns, if needed."""
+        counts, places = self._class_counts
+        codes = [0] * len(predictions) if predictions.codes is None else predictions.codes.tolist()
+        for code in codes:
+            counts[places[code]] += 1
+        self._count_warnings(predictions.warnings)
+        ids = [id_bytes() for _ in codes]
+        if self._channel is not None:
+            started = _seconds()
+            columns = values()
+            rows = zip(*map(_listed, columns.values()), strict=True)
+            records = [_encode(dict(zip(columns, row, strict=True))) for row in rows] or [b"{}"] * len(ids)
+            encode = encoder(self.predictor.task, self.name, self.version, None)
+            answers = [encode(out, id_) for out, id_ in zip(predictions.outputs.tolist(), ids, strict=True)]
+            self._log(records, answers, started)
+        return [id_.decode() for id_ in ids]
+
+    def _columns(self, predictions: Predictions, ids: list[str], *, as_arrow: bool) -> Response:
+        """Return the predictions of columns, as columns."""
+        if as_arrow:
+            from mlwright.serving.arrow import write_stream
+
+            return write_stream(self, predictions, ids)
+        task = self.predictor.task
+        tree: Json = {"prediction": predictions.decisions}
+        if task.kind is TaskKind.ANOMALY:
+            said = [anomaly_or_not(task, score) for score in predictions.decisions]
+            tree = {"prediction": said, "score": predictions.decisions, "threshold": task.cut}
+        if task.labels:
+            tree["probability"] = predictions.probabilities
+        if len(task.labels) == 2 and predictions.outputs.shape[1] == 1:
+            tree["threshold"] = task.cut
+        tree |= {"warnings": predictions.warnings, "prediction_id": ids}
+        return as_json(tree | self._tail | predictions.marks)
+
+    def _predict_arrow(self, body: bytes, *, as_arrow: bool) -> Response:
+        from mlwright.serving.arrow import answer_stream, read_stream
+
+        table = read_stream(body)
+        if table.num_rows > self.limits.bulk_records:
+            return failure(413, f"more than {self.limits.bulk_records:,} rows", got=table.num_rows)
+        return self._columns(*answer_stream(self, table), as_arrow=as_arrow)
+
+    # What is said of itself
+
+    def _observer(self, route: str, outcome: str) -> Callable[[float], None]:
+        key = (route, outcome)
+        found = self._observers.get(key)
+        if found is None:
+            found = self._observers[key] = self.metrics.histogram(route, outcome)
+        return found
+
+    def _count_warnings(self, warnings: Sequence[Json]) -> None:
+        for warning in warnings:
+            field = warning["field"]
+            place = self._warning_places.get(field)
+            if place is None:
+                place = self.metrics.place("mlwright_warnings_total", model=self.name, field=field)
+                self._warning_places[field] = place
+            self.metrics.values[place] += warning.get("rows", 1)
+
+    def sample(self) -> None:
+        """Copy what others count into the metrics: the log's thread does it between writes, and each scrape."""
+        told: dict[str, float] = {}
+        if self.log is not None:
+            told = {"log_written": self.log.written, "log_dropped": self.log.dropped}
+        told |= {name: getattr(self.status, name) for name in _COUNTED}
+        for name, value in told.items():
+            self.metrics.values[self.metrics.place(f"mlwright_{name}_total")] = float(value)
+
+    def _gauges(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what this process has now."""
+        sha256 = self.predictor.sha256
+        yield "mlwright_model_info", {"model": self.name, "version": self.version, "sha256": sha256}, 1.0
+        yield "mlwright_ready", {}, float(self.predictor.verified)
+        yield "mlwright_stopped", {}, float(self.status.stopped)
+        if self.log is not None:
+            yield "mlwright_log_waiting_bytes", {}, float(self.log.waiting_bytes)
+
+    def _metrics(self) -> Response:
+        self.sample()
+        return Response(200, ((b"content-type", CONTENT_TYPE),), self.metrics.text().encode())
+
+    def _ready_status(self) -> int:
+        return 200 if self.predictor.verified else 503
 
     def _ready(self) -> Response:
-        predictor, log = self.predictor, self.log
+        predictor, log, status = self.predictor, self.log, self.status
         state = {
             "ready": predictor.verified,
             "model": self.name,
@@ -192,83 +449,16 @@ class Endpoint:
             "log_written": 0 if log is None else log.written,
             "log_dropped": 0 if log is None else log.dropped,
             "log_error": None if log is None else log.error,
+            **{name: getattr(status, name) for name in _TOLD},
         }
-        return self._json(state, 200 if predictor.verified else 503)
-
-    def predict(self, body: bytes) -> Response:
-        """Answer the body of a ``POST /predict``.
-
-        Raises
-        ------
-        RecordError
-            If a record does not fit the schema.
-        """
-        started = time.perf_counter_ns()
-        if len(body) > self.limits.body_bytes:
-            return failure(413, f"the body is larger than {self.limits.body_bytes:,} bytes")
-        try:
-            if body.lstrip(b" \t\r\n")[:1] == b"[":
-                raws = _RECORDS.decode(body)
-                if len(raws) > self.limits.records:
-                    return failure(413, f"more than {self.limits.records:,} records", got=len(raws))
-                records = [_decode(raw) for raw in raws]
-                bodies = raws
-            else:
-                records, bodies = [_decode(body)], None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return _malformed(body, error)
-        if bodies is None:
-            answer = self.predictor.predict_one(records[0])
-            self._finish(answer, body, started)
-            return Response(200, (_JSON,), _encode(answer))
-        answers = self.predictor.predict_many(records)
-        for answer, raw in zip(answers, bodies, strict=True):
-            self._finish(answer, raw, started)
-        return self._json(answers)
-
-    def _finish(self, answer: Json, record: bytes | msgspec.Raw, started: int) -> None:
-        """Complete the answer and log it."""
-        answer["prediction_id"] = new_id()
-        answer.update(self._tail)
-        if self.log is not None:
-            self.log.put(
-                Entry(
-                    time.time_ns(),
-                    answer["prediction_id"],
-                    self.name,
-                    self.version,
-                    self.predictor.sha256,
-                    bytes(record),
-                    answer,
-                    (time.perf_counter_ns() - started) // 1000,
-                    len(record) + 1000,  # about what the answer and the entry itself take
-                )
-            )
+        return as_json(state, self._ready_status())
 
 
-def _malformed(body: bytes, error: Exception) -> Response:
-    """Return the 400 with the place of the mistake, where there is one."""
-    if isinstance(error, RecursionError):
-        return failure(400, "the body is not what it must be: nested too deeply")
-    try:
-        body.decode()
-    except UnicodeDecodeError as wrong:
-        place, why = wrong.start, "not UTF-8"
-    else:
-        try:
-            _decode(body)  # again, because a part of a list counts its bytes from its own beginning
-        except msgspec.ValidationError as wrong:
-            return failure(400, f"the body is not what it must be: {str(wrong).lower()}")
-        except (msgspec.DecodeError, RecursionError) as wrong:
-            error = wrong
-        match = _BYTE.search(str(error))
-        place = int(match[1]) if match else len(body)
-        why = _BYTE.sub("", str(error)).removeprefix("JSON is malformed: ").strip().lower()
-    before = body[:place]
-    line = before.count(b"\n") + 1
-    column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
-    return failure(
-        400,
-        f"the body is not JSON: {why} at line {line}, column {column}",
-        position={"byte": place, "line": line, "column": column},
-    )
+def _listed(values: Any) -> Sequence[Any]:
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _pattern(path: str) -> str:
+    """Return the route of a path, so that no client's word becomes a label."""
+    found = match(path)
+    return "none" if found is None else found[0].pattern

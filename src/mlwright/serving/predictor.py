@@ -1,8 +1,8 @@
 """Predictor: a loaded bundle as a function from records to predictions.
 
 A record goes through three seams: `RecordReader.read` (raw values to canonical cells), ``plan.row`` for each view
-(cells to numbers) and ``ensemble.predict_row`` (numbers to outputs). A table goes through the batch twins of the
-same. What comes out is put into the user's own labels here, and nowhere else. Nothing of training is imported.
+(cells to numbers) and ``ensemble.predict_row`` (numbers to outputs); an ordinary one takes the short way through all
+three that `RowPath` has laid out. A table goes through the batch twins of the same. What comes out is put into the user's own labels here, and nowhere else. Nothing of training is imported.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
+
 from mlwright import bundle
 from mlwright.core.errors import BundleContentError, RecordError
 from mlwright.core.types import Floats, Json, Record
 from mlwright.data.schema import Schema, Task
 from mlwright.data.values import Cell, Columns
 from mlwright.serving.answers import TOLERANCE, answerer, difference
+from mlwright.serving.reasons import ReasonsLike, of_model
+from mlwright.serving.rowpath import OddRecordError, RowPath
 from mlwright.serving.validation import RecordReader, stack
 
 if TYPE_CHECKING:
@@ -90,6 +94,7 @@ class Predictor:
         self.golden = list(golden or [])
         self.sha256 = sha256
         self.verified = False
+        self.marks: Json = {}  # what every answer says besides; never changed once it answers
         self.plans = dict(plans)
         self.ensemble = ensemble
         inputs = {name for plan in plans.values() for name in plan.inputs}
@@ -99,6 +104,13 @@ class Predictor:
         self.reader = RecordReader(self.schema, inputs)
         self._rows = [(view, plan.row) for view, plan in plans.items()]
         self._answer = answerer(self.task)
+        ignored = [n for n in self.schema.names if n not in {c.name for c in self.reader.columns}]
+        self.path: RowPath | None
+        self.reasons: ReasonsLike | None = None
+        try:
+            self.path = RowPath(self.reader.columns, ignored, self.plans, ensemble)
+        except OddRecordError:
+            self.path = None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -119,13 +131,15 @@ class Predictor:
         from mlwright.features.plan import FeaturePlan
         from mlwright.models.ensemble import Ensemble
 
-        return cls(
-            contents.manifest,
-            {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()},
-            Ensemble.from_states(contents.models, contents.ensemble),
-            golden=contents.golden,
-            sha256=contents.sha256,
-        )
+        plans = {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()}
+        ensemble = Ensemble.from_states(contents.models, contents.ensemble, contents.calibration)
+        predictor = cls(contents.manifest, plans, ensemble, golden=contents.golden, sha256=contents.sha256)
+        if not predictor.task.kind.needs_target:  # every answer says why, so the short way is left
+            predictor.path = None
+            predictor.reasons = of_model(
+                plans, ensemble, predictor.schema, predictor.task.labels, contents.reference
+            )
+        return predictor
 
     # One record
 
@@ -148,8 +162,29 @@ class Predictor:
         RecordError
             If the record does not fit the schema; ``problems`` lists all that is wrong.
         """
+        path = self.path
+        if path is not None and type(record) is dict:
+            try:
+                return self._answer(path.outputs(path.convert(record)), [])
+            except OddRecordError:
+                pass  # with care, then
+        return self.predict_carefully(record)
+
+    def predict_carefully(self, record: Record) -> Json:
+        """Predict one record by the long way, which says what is odd or wrong with it; see `predict_one`."""
         cells, warnings = self.reader.read(record)
-        return self._answer(self._raw(cells), warnings)
+        answer = self._answer(self._raw(cells), warnings)
+        return answer if self.reasons is None else self._with_reasons(self.reasons, [answer], [cells])[0]
+
+    def _with_reasons(
+        self, reasons: ReasonsLike, answers: list[Json], cells: Sequence[Mapping[str, Cell]]
+    ) -> list[Json]:
+        (_, row), *_ = self._rows
+        told = reasons.of_rows(np.array([row(each) for each in cells]), cells)
+        return [
+            {"prediction": answer.pop("prediction"), "score": answer.pop("score"), "why": why, **answer}
+            for answer, why in zip(answers, told, strict=True)
+        ]
 
     def _raw(self, cells: Mapping[str, Cell]) -> Sequence[float]:
         return self.ensemble.predict_row({view: row(cells) for view, row in self._rows})
@@ -185,11 +220,14 @@ class Predictor:
         if problems:
             raise RecordError(problems[:_MAX_PROBLEMS])
         if len(read) < _FEW:
-            return [self._answer(self._raw(cells), warnings) for cells, warnings in read]
-        raw = self.raw_columns(self._columns([cells for cells, _ in read]))
-        return [
-            self._answer(outputs, warnings) for outputs, (_, warnings) in zip(raw.tolist(), read, strict=True)
-        ]
+            answers = [self._answer(self._raw(cells), warnings) for cells, warnings in read]
+        else:
+            raw = self.raw_columns(self._columns([cells for cells, _ in read]))
+            told = zip(raw.tolist(), read, strict=True)
+            answers = [self._answer(outputs, warnings) for outputs, (_, warnings) in told]
+        if self.reasons is None or not answers:
+            return answers
+        return self._with_reasons(self.reasons, answers, [cells for cells, _ in read])
 
     def _columns(self, rows: list[dict[str, Cell]]) -> Columns:
         return {c.name: stack(c, [row[c.name] for row in rows]) for c in self.reader.columns}

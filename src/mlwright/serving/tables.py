@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from mlwright.core.errors import SchemaError, UsageError
 from mlwright.core.types import Floats
 from mlwright.data.schema import TaskKind
 from mlwright.data.values import Columns, columns, reader
-from mlwright.serving.answers import THRESHOLD, label_key
+from mlwright.metrics.decision import decide
+from mlwright.serving.answers import NO_CLUSTER, NORMAL, anomaly_or_not, answerer, label_key
+from mlwright.serving.reasons import ReasonsLike, cells_of, summary
 from mlwright.serving.validation import stack
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from mlwright.serving.predictor import Predictor
 
-__all__ = ["answers", "predict", "predict_arrow"]
+__all__ = ["answers", "demand", "predict", "predict_arrow"]
 
 
 def predict(predictor: Predictor, table: Any) -> Any:
@@ -31,7 +34,7 @@ def predict(predictor: Predictor, table: Any) -> Any:
     if isinstance(table, pa.Table):
         return predict_arrow(predictor, table)
     if library == "polars" and hasattr(table, "to_arrow") and hasattr(table, "columns"):
-        _demand(predictor, table.columns)
+        demand(predictor, table.columns)
         wanted = [column.name for column in predictor.reader.columns if column.name in set(table.columns)]
         return type(table)(predict_arrow(predictor, table.select(wanted).to_arrow()))
     if library == "pandas" and hasattr(table, "columns"):
@@ -46,15 +49,15 @@ def predict(predictor: Predictor, table: Any) -> Any:
 
 def predict_arrow(predictor: Predictor, table: pa.Table) -> pa.Table:
     """Predict an Arrow table; see `Predictor.predict`."""
-    _demand(predictor, table.column_names)
+    demand(predictor, table.column_names)
     names = [column.name for column in predictor.reader.columns]
-    return answers(predictor, predictor.raw_columns(columns(table, predictor.schema, names)))
+    return _answered(predictor, columns(table, predictor.schema, names))
 
 
 def _predict_pandas(predictor: Predictor, frame: Any) -> Any:
     import pyarrow as pa
 
-    _demand(predictor, frame.columns)
+    demand(predictor, frame.columns)
     typed: dict[str, pa.Array] = {}
     mixed: dict[str, Any] = {}
     for column in predictor.reader.columns:
@@ -71,12 +74,12 @@ def _predict_pandas(predictor: Predictor, frame: Any) -> Any:
     # A table without columns has no length, so the row numbers come along.
     table = pa.table({**typed, "": pa.array(np.arange(len(frame)))})
     canonical: Columns = {**columns(table, predictor.schema, names), **mixed}
-    result = answers(predictor, predictor.raw_columns(canonical)).to_pandas()
+    result = _answered(predictor, canonical).to_pandas()
     result.index = frame.index
     return result
 
 
-def _demand(predictor: Predictor, present: Any) -> None:
+def demand(predictor: Predictor, present: Any) -> None:
     """Raise `SchemaError` naming every required column that is not `present`, and every doubled one."""
     present = list(present)
     absent = [c.name for c in predictor.reader.columns if c.required and c.name not in present]
@@ -94,6 +97,34 @@ def _demand(predictor: Predictor, present: Any) -> None:
         )
 
 
+def _answered(predictor: Predictor, canonical: Columns) -> pa.Table:
+    if predictor.reasons is None:
+        return answers(predictor, predictor.raw_columns(canonical))
+    return _with_reasons(predictor, predictor.reasons, canonical)
+
+
+def _with_reasons(predictor: Predictor, reasons: ReasonsLike, canonical: Columns) -> pa.Table:
+    """Return ``prediction``, ``score`` and ``why``, in words; of usual rows it is empty."""
+    import pyarrow as pa
+
+    matrices = predictor.matrices(canonical)
+    told = list(map(answerer(predictor.task), predictor.ensemble.predict(matrices).tolist(), repeat([])))
+    (matrix,) = matrices.values()
+    shown = np.flatnonzero([answer["prediction"] not in (NORMAL, NO_CLUSTER) for answer in told])
+    why = [""] * len(told)
+    for row, found in zip(
+        shown.tolist(), reasons.of_rows(matrix[shown], cells_of(canonical, shown)), strict=True
+    ):
+        why[row] = summary(found)
+    return pa.table(
+        {
+            "prediction": pa.array([answer["prediction"] for answer in told], pa.string()),
+            "score": pa.array([answer["score"] for answer in told], pa.float64()),
+            "why": pa.array(why, pa.string()),
+        }
+    )
+
+
 def answers(predictor: Predictor, raw: Floats) -> pa.Table:
     """Return ``prediction`` and ``probability_<label>`` for outputs of shape (n_rows, n_outputs)."""
     import pyarrow as pa
@@ -101,11 +132,11 @@ def answers(predictor: Predictor, raw: Floats) -> pa.Table:
     task = predictor.task
     if task.kind is TaskKind.REGRESSION:
         return pa.table({"prediction": np.ascontiguousarray(raw[:, 0])})
-    if task.kind is TaskKind.BINARY:
-        chances = np.column_stack([1.0 - raw[:, 0], raw[:, 0]])
-        codes = (raw[:, 0] >= THRESHOLD).astype(np.int64)
-    else:
-        chances, codes = raw, raw.argmax(axis=1)
+    if task.kind is TaskKind.ANOMALY:
+        said = [anomaly_or_not(task, score) for score in raw[:, 0].tolist()]
+        return pa.table({"prediction": pa.array(said, pa.string()), "score": np.ascontiguousarray(raw[:, 0])})
+    chances = np.column_stack([1.0 - raw[:, 0], raw[:, 0]]) if task.kind is TaskKind.BINARY else raw
+    codes = decide(raw, task)
     kinds = {type(label) for label in task.labels}
     labels = pa.array(task.labels if len(kinds) == 1 else [label_key(label) for label in task.labels])
     return pa.table(

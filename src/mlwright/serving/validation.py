@@ -22,7 +22,7 @@ from mlwright.core.types import Floats, Json
 from mlwright.data.schema import Column, Kind, Schema
 from mlwright.data.values import MISSING_WORDS, Cell, Coded, reader
 
-__all__ = ["MAX_CHARACTERS", "RecordReader", "shown", "stack"]
+__all__ = ["MAX_CHARACTERS", "RecordReader", "shown", "stack", "tolerated"]
 
 MAX_CHARACTERS = 100_000
 _MAX_UNKNOWN = 50
@@ -145,6 +145,14 @@ class RecordReader:
         warnings: list[Json] = []
         for name in odd:
             cells[name] = self._fields[name].examine(record.get(name), problems, warnings)
+        problems += self.unknown_fields(record)
+        if problems:
+            raise RecordError(problems)
+        return cells, warnings
+
+    def unknown_fields(self, record: Mapping[str, Any]) -> list[Json]:
+        """Return a problem for each field of `record` that the schema does not know."""
+        problems: list[Json] = []
         unknown = [name for name in record if name not in self._known]
         for position, name in enumerate(unknown[:_MAX_UNKNOWN]):
             # The nearest name is dear to find, so a flood of unknown fields gets none.
@@ -160,9 +168,11 @@ class RecordReader:
                     "allowed": near or self._names[:50],
                 }
             )
-        if problems:
-            raise RecordError(problems)
-        return cells, warnings
+        return problems
+
+    def examine(self, name: str, value: Any, problems: list[Json], warnings: list[Json]) -> Cell:
+        """Return the cell of one value of the column `name`; add to the lists what there is to say of it."""
+        return self._fields[name].examine(value, problems, warnings)
 
     def cells(self, record: Mapping[str, Any]) -> dict[str, Cell]:
         """Return the canonical cells of one record as training reads them: what cannot be read is missing."""
@@ -173,7 +183,7 @@ def _fast(column: Column) -> Callable[[Any], Any]:
     """Return the closure for ordinary values: the cell, or `_SLOW`."""
     missing = _SLOW if column.required else (None if _is_string(column) else math.nan)
     if column.kind is Kind.NUMERIC:
-        low, high = _tolerated(column)
+        low, high = tolerated(column)
 
         def numeric(value: Any) -> Any:
             kind = type(value)
@@ -245,7 +255,7 @@ def _is_string(column: Column) -> bool:
     return column.kind not in {Kind.NUMERIC, Kind.BOOLEAN, Kind.DATETIME}
 
 
-def _tolerated(column: Column) -> tuple[float, float]:
+def tolerated(column: Column) -> tuple[float, float]:
     """Return the range beyond which a number is worth a warning: that of training, widened by its width each side."""
     if column.low is None or column.high is None:
         return -1.7976931348623157e308, 1.7976931348623157e308  # the finite floats
@@ -261,7 +271,7 @@ class _Field:
         self.column = column
         self.read = reader(column)
         self.missing: Cell = None if _is_string(column) else math.nan
-        self.tolerated = _tolerated(column)
+        self.tolerated = tolerated(column)
         self.levels = None if column.levels is None else frozenset(column.levels)
 
     def examine(self, value: Any, problems: list[Json], warnings: list[Json]) -> Cell:

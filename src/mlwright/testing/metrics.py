@@ -45,7 +45,7 @@ def rows(kind: TaskKind, noise: float = 1.0, seed: int = 0) -> tuple[Floats, Flo
     if kind is TaskKind.REGRESSION:
         y = random.normal(size=_N) + 5
         return y, (y + noise * random.normal(size=_N))[:, None]
-    n_classes = 2 if kind is TaskKind.BINARY else 4
+    n_classes = 2 if kind is TaskKind.BINARY else 8
     y = random.permutation(np.arange(_N) % n_classes).astype(np.float64)
     sure = (np.arange(n_classes) == y[:, None]).astype(np.float64)
     share = noise * random.random((_N, 1))

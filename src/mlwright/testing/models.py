@@ -29,7 +29,9 @@ from mlwright.core.errors import BundleContentError
 from mlwright.core.files import canonical_json
 from mlwright.core.types import Floats
 from mlwright.data.schema import Task, TaskKind
+from mlwright.metrics import of
 from mlwright.models.base import FitContext, Model
+from mlwright.models.dummy import Dummy
 
 __all__ = [
     "CHECKS",
@@ -39,6 +41,7 @@ __all__ = [
     "cases",
     "constant",
     "missing",
+    "objectives",
     "refuses",
     "repeats",
     "replays",
@@ -52,6 +55,7 @@ __all__ = [
     "training",
     "two_rows",
     "unseen_class",
+    "weighs",
 ]
 
 Make = Callable[[], Model]
@@ -60,13 +64,25 @@ TASKS: tuple[Task, ...] = (
     Task(TaskKind.BINARY, "y", "log_loss", ("no", "yes")),
     Task(TaskKind.MULTICLASS, "y", "log_loss", ("a", "b", "c")),
     Task(TaskKind.REGRESSION, "y", "rmse"),
+    Task(TaskKind.ANOMALY, "", "stability"),
+    Task(TaskKind.CLUSTER, "", "stability", (1, 2, 3)),
 )
 
 PARAMS: dict[str, dict[str, Any]] = {
     "catboost": {"learning_rate": 0.3, "depth": 3},
+    "consensus": {},
+    "discriminant": {"alpha": 0.5},
+    "density_clusters": {"min_share": 0.05},
     "dummy": {},
+    "ecod": {},
+    "gaussian_mixture": {"covariance": "full"},
+    "isolation_forest": {"n_trees": 20, "max_samples": 64},
+    "kernel": {"n_centres": 40},
+    "k_means": {"n_init": 3},
     "lightgbm": {"learning_rate": 0.3, "num_leaves": 7, "bagging_fraction": 0.8, "feature_fraction": 0.7},
     "linear": {"alpha": 0.5},
+    "mlp": {"width": 16, "max_iterations": 10, "n_pieces": 4},
+    "neighbour_distance": {"n_neighbours": 5, "n_centres": 100},
 }
 """Hyperparameters that keep the kit quick."""
 
@@ -81,7 +97,7 @@ def training(task: Task, n_rows: int = 240, seed: int = 0) -> tuple[Floats, Floa
     X[:, 4] = 1.0
     raw = 2 * X[:, 0] - X[:, 1] + (X[:, 3] == 2) + 0.5 * random.normal(size=n_rows)
     X[random.random(n_rows) < 0.1, 1] = np.nan
-    if task.kind is TaskKind.REGRESSION:
+    if not task.kind.has_classes:
         return X, raw * 10 + 100
     cuts = [0.0] if task.kind is TaskKind.BINARY else [-1.0, 1.0]
     return X, np.digitize(raw, cuts).astype(np.float64)
@@ -108,11 +124,14 @@ def _sound(model: Model, X: Floats, task: Task) -> Floats:
     assert predicted.shape == (len(X), task.n_outputs)
     assert predicted.dtype == np.float64
     assert np.isfinite(predicted).all()
-    if task.kind is not TaskKind.REGRESSION:
+    if task.kind.has_classes or task.kind is TaskKind.CLUSTER:
         assert predicted.min() >= 0
         assert predicted.max() <= 1
     if task.kind is TaskKind.MULTICLASS:
         np.testing.assert_allclose(predicted.sum(axis=1), 1, atol=1e-12)
+    if task.kind is TaskKind.CLUSTER:  # a row that belongs to none has 0 throughout
+        total = predicted.sum(axis=1)
+        np.testing.assert_allclose(total, np.round(total), atol=1e-12)
     return predicted
 
 
@@ -171,11 +190,13 @@ def missing(make: Make, task: Task) -> None:
 
 
 def constant(make: Make, task: Task) -> None:
-    """With constant columns alone a model gives about the mean or the shares."""
+    """With constant columns alone a model gives about the mean or the shares; without a target the same for all."""
     _, y = training(task)
     X = np.ones((len(y), 2))
     predicted = _sound(make().fit(X, y, FitContext(task, n_iterations=5)), X, task)
     assert np.ptp(predicted, axis=0).max() == 0
+    if not task.kind.needs_target:
+        return
     several = task.kind is TaskKind.MULTICLASS
     want = np.bincount(y.astype(int)) / len(y) if several else np.array([y.mean()])
     np.testing.assert_allclose(predicted[0], want, rtol=1e-3)
@@ -221,6 +242,44 @@ def replays(make: Make, task: Task) -> None:
     early = make().fit(X, y, FitContext(task, valid=valid, seed=5))
     again = make().fit(X, y, FitContext(task, n_iterations=early.n_iterations_, threads=2, seed=5))
     assert same_bits(early, again)
+
+
+_OBJECTIVES = ("mae", "mape", "pinball", "poisson_deviance", "gamma_deviance", "tweedie_deviance", "rmse")
+
+
+def objectives(make: Make, task: Task) -> None:
+    """Every loss that the learner has gives a sound model that is better than the best constant, by weighted rows."""
+    X, y = training(task, 120)
+    y = np.exp((y - 100) / 20)
+    weights = np.random.default_rng(3).uniform(0.5, 2.0, len(y))
+    for name in _OBJECTIVES:
+        asked = Task(task.kind, task.target, name, quantile=0.8 if name == "pinball" else None)
+        if not type(make()).fits(asked):
+            continue
+        context = FitContext(asked, n_iterations=20, weights=weights)
+        model = make().fit(X, y, context)
+        again = type(model).from_state(model.state())
+        predicted = _sound(again, X, asked)
+        assert predicted.tobytes() == model.predict(X).tobytes()
+        alone = np.array([again.predict_row(row) for row in X[:20]])
+        np.testing.assert_allclose(alone, predicted[:20], rtol=1e-12)
+        constant, metric = Dummy().fit(X, y, context).predict(X), of(asked)
+        assert metric.gain(y, predicted, weights) >= metric.gain(y, constant, weights), name
+
+
+def weighs(make: Make, task: Task) -> None:
+    """Where columns say nothing, the weighted mean or the weighted shares are predicted."""
+    _, y = training(task)
+    heavy = y == y[0] if task.kind.has_classes else y > np.median(y)
+    weights = np.where(heavy, 4.0, 1.0)
+    flat = np.ones((len(y), 2))
+    predicted = make().fit(flat, y, FitContext(task, n_iterations=20, weights=weights)).predict(flat)
+    shares = np.bincount(y.astype(int), weights) if task.kind.has_classes else np.zeros(1)
+    if task.kind is TaskKind.REGRESSION:
+        want = np.array([np.average(y, weights=weights)])
+    else:
+        want = shares[-task.n_outputs :] / shares.sum()
+    np.testing.assert_allclose(predicted[0], want, rtol=1e-3, atol=1e-6)
 
 
 def refuses(make: Make, task: Task) -> None:
@@ -324,18 +383,26 @@ CHECKS: tuple[Callable[[Make, Task], None], ...] = (
     unseen_class,
     stops,
     replays,
+    objectives,
+    weighs,
     refuses,
     slim,
 )
 
 
-_ONLY = {"unseen_class": (TaskKind.MULTICLASS,), "slim": (TaskKind.BINARY,)}
+_ONLY = {
+    "objectives": (TaskKind.REGRESSION,),
+    "weighs": (TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION),
+    "unseen_class": (TaskKind.MULTICLASS,),
+    "slim": (TaskKind.BINARY, TaskKind.ANOMALY, TaskKind.CLUSTER),
+}
 
 
 def cases() -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield ``(id, check)`` for each member, check and task; ids as ``member:check:task``."""
     for kind in kinds.MODELS:
-        make = partial(kinds.load(kinds.MODELS, kind, family="model"), **PARAMS[kind])
+        learner = kinds.load(kinds.MODELS, kind, family="model")
+        make, tasks = partial(learner, **PARAMS[kind]), [task for task in TASKS if learner.fits(task)]
         for check in CHECKS:
-            for task in [task for task in TASKS if task.kind in _ONLY.get(check.__name__, TaskKind)]:
+            for task in [task for task in tasks if task.kind in _ONLY.get(check.__name__, TaskKind)]:
                 yield f"{kind}:{check.__name__}:{task.kind}", partial(check, make, task)

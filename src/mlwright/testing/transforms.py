@@ -26,7 +26,7 @@ from mlwright.core.errors import BundleContentError
 from mlwright.core.files import canonical_json
 from mlwright.core.types import Floats
 from mlwright.data.values import Cell, Coded, Columns
-from mlwright.features.base import Transform
+from mlwright.features.base import PairTransform, Transform
 
 __all__ = [
     "CHECKS",
@@ -49,6 +49,7 @@ __all__ = [
     "check_thin_columns",
     "column_of",
     "odd_cells",
+    "other_cell",
     "training",
 ]
 
@@ -96,27 +97,51 @@ ODD_STRINGS: tuple[str | None, ...] = (
     "2024",
     "_",
     "word " * 9000,
+    "18-25",
+    "-1 year",
+    "$0-$10k",
+    "very_high",
 )
 
 #: Hyperparameters to run the kit with, by kind; a kind that is not here runs with its defaults.
 EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "category_codes": ({}, {"min_count": 1}, {"max_levels": 1}),
+    "category_frequency": ({}, {"max_levels": 2}),
+    "datetime_difference": ({"other": "another column"}, {"other": "another column", "scaled": True}),
     "datetime_parts": ({}, {"cyclic": True}),
     "one_hot": ({}, {"min_count": 1, "max_levels": 3}),
+    "ordinal_words": ({}, {"scale": "numbers", "scaled": True}),
+    "range_value": ({}, {"scaled": True}),
     "target_encoding": ({}, {"max_levels": 2}, {"scaled": True, "max_classes": 2}),
+    "text_score": ({}, {"weighed": False, "min_documents": 1, "max_terms": 5, "max_classes": 2}),
     "text_svd": ({}, {"n_components": 2, "min_documents": 1}),
     "text_tfidf": ({}, {"min_documents": 1, "longest": 3, "max_terms": 20}),
 }
 
 
 def column_of(transform: Transform, cells: list[Any]) -> Columns:
-    """Return canonical columns that hold `cells`, as `mlwright.data.values.columns` would give them."""
-    if not transform.coded:
-        values = [math.nan if cell is None else cell for cell in cells]
-        return {transform.column: np.array(values, dtype=np.float64)}
-    levels: dict[str, int] = {}
-    codes = [-1 if cell is None else levels.setdefault(cell, len(levels)) for cell in cells]
-    return {transform.column: Coded(np.array(codes, dtype=np.int32), list(levels))}
+    """Return canonical columns that hold `cells`, as `mlwright.data.values.columns` would give them.
+
+    A second column of a transform that reads two holds the same cells, see `other_cell`.
+    """
+    found: dict[str, Floats | Coded] = {}
+    for place, name in enumerate(transform.inputs):
+        held = [other_cell(cell) for cell in cells] if place else cells
+        if transform.coded:
+            levels: dict[str, int] = {}
+            codes = [-1 if cell is None else levels.setdefault(cell, len(levels)) for cell in held]
+            found[name] = Coded(np.array(codes, dtype=np.int32), list(levels))
+        else:
+            values = [math.nan if cell is None else cell for cell in held]
+            found[name] = np.array(values, dtype=np.float64)
+    return found
+
+
+def other_cell(cell: Any) -> Any:
+    """Return the cell of the second column in a row whose first column holds `cell`."""
+    if isinstance(cell, str):
+        return None if len(cell) == 1 else cell[::-1]
+    return None if cell is None or cell == 1.0 else cell * 0.5 + 1e5
 
 
 def odd_cells(transform: Transform) -> list[Any]:
@@ -158,7 +183,14 @@ def _fitted(make: Make, n_classes: int = 2) -> Transform:
 
 
 def _rows(transform: Transform, cells: list[Cell]) -> Floats:
-    rows = [list(transform.row(cell)) for cell in cells]
+    rows = [
+        list(
+            transform.row(cell, other_cell(cell))
+            if isinstance(transform, PairTransform)
+            else transform.row(cell)
+        )
+        for cell in cells
+    ]
     return np.array(rows, dtype=np.float64).reshape(len(cells), len(transform.tags))
 
 
@@ -193,7 +225,7 @@ def check_shape(make: Make) -> None:
         assert matrix.flags.c_contiguous
         assert matrix.shape == (60, len(tags))
         assert len({tag.name for tag in tags}) == len(tags)
-        assert all(tag.source == transform.column for tag in tags)
+        assert all(tag.source in transform.inputs for tag in tags)
 
 
 def check_categorical_codes_in_range(make: Make) -> None:
@@ -344,7 +376,7 @@ def check_levels_without_rows(make: Make) -> None:
     transform = _fitted(make)
     columns, y = training(transform)
     column = columns[transform.column]
-    if not isinstance(column, Coded):
+    if not isinstance(column, Coded) or len(transform.inputs) > 1:
         return
     levels = ["unused", *column.levels[::-1], "unused too"]
     codes = np.where(column.codes < 0, -1, len(column.levels) - column.codes).astype(np.int32)

@@ -1,0 +1,140 @@
+"""Robust inputs: how smooth learners see a matrix: centred, of one scale, gently bounded, missing as 0 with a flag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from mlwright.bundle.state import State
+from mlwright.core.errors import BundleContentError
+from mlwright.core.types import Floats
+from mlwright.models.state_audit import read_array
+
+__all__ = ["RobustInputs"]
+
+_BOUND = 3.0  # what no input exceeds
+_HUGE = 1e100  # values and scales beyond count as this, so that no product overflows
+
+
+@dataclass(frozen=True, slots=True)
+class RobustInputs:
+    """Columns less their median, over their interquartile range, bounded by ``x / sqrt(1 + (x / 3)^2)`` [1]_.
+
+    Where the quartiles are equal, half the range stands in for their distance; constant columns are left out. A missing
+    value becomes 0, and each column that misses some in training has a flag, 1 where it misses one.
+
+    Parameters
+    ----------
+    columns : ndarray of int32, shape (n_kept,)
+        The matrix columns that vary.
+    center, scale : ndarray of shape (n_kept,)
+        What is taken away, and what the rest is multiplied by.
+    flagged : ndarray of int32, shape (n_flags,)
+        The matrix columns with a flag.
+
+    References
+    ----------
+    .. [1] D. Holzmueller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and boosted
+       trees on tabular data", NeurIPS.
+
+    Examples
+    --------
+    >>> inputs = RobustInputs.learn(np.array([[1.0], [2.0], [3.0], [4.0], [5.0], [np.nan]]))
+    >>> inputs.batch(np.array([[3.0], [5.0], [1e9], [np.nan]])).round(4).tolist()
+    [[0.0, 0.0], [0.9487, 0.0], [3.0, 0.0], [0.0, 1.0]]
+    """
+
+    columns: np.ndarray
+    center: Floats
+    scale: Floats
+    flagged: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """How many inputs there are."""
+        return len(self.columns) + len(self.flagged)
+
+    @classmethod
+    def learn(cls, X: Floats) -> Self:
+        """Learn from a matrix of shape (n_rows, n_columns); infinite values do not count."""
+        center, scale = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        whole = np.isfinite(X).all(axis=0)
+        if whole.any():
+            center[whole], scale[whole] = _middle_and_scale(X[:, whole])
+        for column in np.flatnonzero(~whole):
+            values = X[:, column]
+            values = values[np.isfinite(values)]
+            if len(values):
+                middle, factor = _middle_and_scale(values[:, None])
+                center[column], scale[column] = middle[0], factor[0]
+        columns = np.flatnonzero(scale > 0)
+        missing = np.isnan(X)
+        flagged = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+        return cls(columns.astype(np.int32), center[columns], scale[columns], flagged.astype(np.int32))
+
+    def batch(self, X: Floats) -> Floats:
+        """Return shape (n_rows, width)."""
+        inputs = np.empty((len(X), self.width))
+        inputs[:, : len(self.columns)] = _bounded(X[:, self.columns], self.center, self.scale)
+        inputs[:, len(self.columns) :] = np.isnan(X[:, self.flagged])
+        return inputs
+
+    def row(self, row: Floats) -> Floats:
+        """Return shape (width,): what `batch` gives for this row."""
+        inputs = _bounded(row.take(self.columns), self.center, self.scale)
+        if not len(self.flagged):
+            return inputs
+        flagged = row.take(self.flagged)
+        return np.concatenate((inputs, flagged != flagged))  # noqa: PLR0124 - NaN is not itself
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `from_state` reads."""
+        return {
+            "columns": self.columns,
+            "center": self.center,
+            "scale": self.scale,
+            "flagged": self.flagged,
+        }
+
+    @classmethod
+    def from_state(cls, state: State, kind: str, n_columns: int) -> Self:
+        """Check types, shapes and ranges, then build.
+
+        Raises
+        ------
+        BundleContentError
+            If anything is not as `arrays` would have given it.
+        """
+        columns = read_array(state, kind, "columns", np.int32, (None,))
+        flagged = read_array(state, kind, "flagged", np.int32, (None,))
+        for name, places in (("columns", columns), ("flagged", flagged)):
+            inside = not len(places) or (places[0] >= 0 and places[-1] < n_columns)
+            if not inside or (np.diff(places.astype(np.int64)) <= 0).any():
+                raise BundleContentError(f"{kind}: {name}", allowed=f"rising, from 0 to {n_columns - 1}")
+        center = read_array(state, kind, "center", np.float64, columns.shape)
+        scale = read_array(state, kind, "scale", np.float64, columns.shape)
+        if len(columns) and (np.abs(center).max() > _HUGE or not 0 < scale.min() <= scale.max() <= _HUGE):
+            raise BundleContentError(f"{kind}: center or scale of a column is out of range")
+        return cls(columns, center, scale, flagged)
+
+
+def _middle_and_scale(X: Floats) -> tuple[Floats, Floats]:
+    """Return medians and factors of finite columns; a factor of 0 where a column is constant."""
+    X = np.clip(X, -_HUGE, _HUGE)
+    low, middle, high = np.quantile(X, (0.25, 0.5, 0.75), axis=0)
+    spread = np.where(high > low, high - low, (X.max(axis=0) - X.min(axis=0)) / 2)
+    varies = spread > 1e-14 * np.abs(middle)  # rounding alone is no spread
+    return middle, np.where(varies, 1 / np.maximum(spread, 1 / _HUGE), 0.0)
+
+
+def _bounded(values: Floats, center: Floats, scale: Floats) -> Floats:
+    inputs = np.minimum(np.maximum(values, -_HUGE), _HUGE)
+    inputs -= center
+    inputs *= scale
+    inputs /= np.hypot(inputs / _BOUND, 1.0)
+    missing = inputs != inputs  # noqa: PLR0124 - NaN is not itself
+    if missing.any():
+        inputs[missing] = 0.0
+    return inputs

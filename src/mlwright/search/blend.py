@@ -1,0 +1,186 @@
+"""Blend: which trials make up the model, and with what weight. Decided on out-of-fold predictions and prices alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlwright.core import kinds, seeds
+from mlwright.core.types import Floats
+from mlwright.metrics.base import Metric
+from mlwright.models.base import Model
+from mlwright.search.fitter import MOST_MEMBERS, StudyData, iterations_to_refit
+from mlwright.search.trial import TrialResult
+
+__all__ = ["Selection", "blend", "price"]
+
+_LEAST_WEIGHT = 0.04  # of the blend; lighter members are not worth their latency
+_MOST_CANDIDATES = 12
+_MOST_ROWS = 20_000
+_STEPS = 30
+_DRAWS = 10  # of rows, where there are so few that a choice on all of them would be by chance
+_FEW_ROWS = 5_000
+_PRICE = 2e-5  # a microsecond costs this share of the way from the worst baseline to the best trial
+_VIEW_PRICE = 4.0  # microseconds for a further matrix row
+
+
+def price(result: TrialResult, n_outputs: int) -> float:
+    """Return about how many microseconds the trial's refit will take for a row."""
+    kind: type[Model] = kinds.load(kinds.MODELS, result.trial.model, family="model")
+    iterations = iterations_to_refit(kind, result.n_iterations)
+    return kind.price(result.trial.params, iterations, n_outputs)
+
+
+def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> dict[int, float]:
+    """Return the weight of every trial by number: a greedy selection that pays for latency (Caruana et al. 2004).
+
+    Where rows are few the selection is made on several draws of them and averaged, so that it does not follow chance.
+    """
+    weights = dict.fromkeys((result.trial.number for result in results), 0.0)
+    candidates = _candidates(results, metric)
+    predictions = [result.predicted for result in candidates]
+    rows = _rows(data, predictions)
+    prices = np.array([price(result, data.task.n_outputs) for result in candidates])
+    selection = Selection(
+        data.y[rows],
+        [one[rows] for one in predictions],
+        metric,
+        prices=prices,
+        views=[result.trial.view for result in candidates],
+        most=data.latency,
+        weights=None if data.weights is None else data.weights[rows],
+    )
+    shares = np.zeros(len(candidates))
+    if len(rows) < _FEW_ROWS and len(candidates) > 1:
+        draw = seeds.generator(data.seed, "blend")
+        n_kept = max(1, round(0.7 * len(rows)))
+        for _ in range(_DRAWS):
+            shares += selection.choose(draw.choice(len(rows), n_kept, replace=False))
+        shares /= _DRAWS
+    else:
+        shares += selection.choose(np.arange(len(rows)))
+    for index, share in selection.trimmed(shares).items():
+        weights[candidates[index].trial.number] = share
+    return weights
+
+
+def _candidates(results: Sequence[TrialResult], metric: Metric) -> list[TrialResult]:
+    """Return the best trials and the best of each learner and view, by number."""
+    whole = [result for result in results if result.complete]
+    real = [result for result in whole if result.trial.model != "dummy"] or whole
+    ordered = sorted(real, key=lambda r: (-_gain(r, metric), r.trial.number))
+    firsts: dict[tuple[str, str], TrialResult] = {}
+    for result in ordered:
+        firsts.setdefault((result.trial.model, result.trial.view), result)
+    chosen = {r.trial.number: r for r in [*firsts.values(), *ordered[:_MOST_CANDIDATES]]}
+    return [chosen[number] for number in sorted(chosen)]
+
+
+def _rows(data: StudyData, predictions: Sequence[Floats]) -> np.ndarray:
+    covered = np.ones(len(data.y), dtype=bool)
+    for one in predictions:
+        covered &= np.isfinite(one).all(axis=1)
+    rows = np.flatnonzero(covered)
+    if len(rows) > _MOST_ROWS:
+        rows = np.sort(seeds.generator(data.seed, "blend rows").choice(rows, _MOST_ROWS, replace=False))
+    return rows
+
+
+def _gain(result: TrialResult, metric: Metric) -> float:
+    gain = result.score if metric.greater_is_better else -result.score
+    return -math.inf if math.isnan(gain) else gain
+
+
+class Selection:
+    """Greedy selection with replacement, in which a new member pays for the time it will take.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+    predictions : sequence of ndarray of shape (n_rows, n_outputs)
+        Of rows that the candidates were not fitted on.
+    metric : Metric
+        What is to be made best.
+    prices : ndarray of shape (n_candidates,)
+        Microseconds a row.
+    views : sequence of str
+        The matrix that each candidate reads; a further one has a price as well.
+    most : float
+        Microseconds that a blend may take, unless even the cheapest candidate takes more.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row counts.
+    """
+
+    def __init__(
+        self,
+        y: Floats,
+        predictions: Sequence[Floats],
+        metric: Metric,
+        *,
+        prices: Floats,
+        views: Sequence[str],
+        most: float = math.inf,
+        weights: Floats | None = None,
+    ) -> None:
+        if not predictions or not len(y):
+            raise ValueError("no row has a prediction of every candidate")
+        self.y, self.predictions, self.metric = y, list(predictions), metric
+        self.prices, self.views, self.most = np.asarray(prices, dtype=np.float64), list(views), most
+        self.weights = weights
+
+    def _score(self, rows: np.ndarray, mean: Floats) -> float:
+        weights = None if self.weights is None else self.weights[rows]
+        gain = self.metric.gain(self.y[rows], mean, weights)
+        return -math.inf if math.isnan(gain) else gain
+
+    def choose(self, rows: np.ndarray, n_steps: int = _STEPS) -> Floats:
+        """Return each candidate's share; they sum to 1. Of equals the first is taken."""
+        parts = [one[rows] for one in self.predictions]
+        alone = np.array([self._score(rows, one) for one in parts])
+        finite = alone[np.isfinite(alone)]
+        a_microsecond = _PRICE * float(finite.max() - finite.min()) if len(finite) else 0.0
+        counts = np.zeros(len(parts), dtype=np.int64)
+        total = np.zeros_like(parts[0])
+        best, best_counts, since = -math.inf, counts, 0
+        for step in range(1, n_steps + 1):
+            gains = np.full(len(parts), -np.inf)
+            for i in range(len(parts)):
+                cost = self._cost(counts, i)
+                if cost <= self.most or (step == 1 and self.prices[i] <= self.prices.min()):
+                    gains[i] = self._score(rows, (total + parts[i]) / step) - a_microsecond * cost
+            chosen = int(np.argmax(gains))
+            total += parts[chosen]
+            counts = counts.copy()
+            counts[chosen] += 1
+            if gains[chosen] > best or step == 1:
+                best, best_counts, since = float(gains[chosen]), counts, 0
+            else:
+                since += 1
+                if since >= 8:
+                    break
+        return best_counts / best_counts.sum()
+
+    def _cost(self, counts: np.ndarray, new: int) -> float:
+        """Return the microseconds of the members in `counts` and a new one."""
+        members = counts > 0
+        members[new] = True
+        read = {self.views[i] for i in np.flatnonzero(members)}
+        return float(self.prices[members].sum()) + _VIEW_PRICE * (len(read) - 1)
+
+    def trimmed(self, shares: Floats) -> dict[int, float]:
+        """Return the heaviest shares, scaled to sum to 1, without those that are light or too dear together."""
+        order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
+        kept: list[int] = []
+        counts = np.zeros(len(shares), dtype=np.int64)
+        for i in order:
+            if len(kept) == MOST_MEMBERS or shares[i] < _LEAST_WEIGHT:
+                break
+            if kept and self._cost(counts, i) > self.most:
+                continue
+            kept.append(i)
+            counts[i] = 1
+        kept = kept or order[:1]
+        total = float(sum(shares[i] for i in kept))
+        return {i: float(shares[i]) / total if total > 0 else 1.0 / len(kept) for i in kept}

@@ -1,0 +1,417 @@
+"""Fitter: fits a trial on the folds and the chosen ones on all rows; keeps matrices and knows what a fit costs."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlwright import metrics
+from mlwright.core import kinds, seeds
+from mlwright.core.clock import Deadline
+from mlwright.core.types import Floats, Ints
+from mlwright.data.schema import Schema, Task
+from mlwright.data.values import Columns, take
+from mlwright.execution import Executor
+from mlwright.features.plan import FeaturePlan
+from mlwright.features.recipes import build
+from mlwright.models.base import FitContext, Model
+from mlwright.models.ensemble import Ensemble, Member
+from mlwright.search.portfolio import BASELINES
+from mlwright.search.trial import Trial, TrialResult
+
+__all__ = ["MOST_MEMBERS", "Fitter", "StudyData", "draws_by_seed", "iterations_to_refit", "linked"]
+
+MOST_MEMBERS = 6  # of a blend
+_BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
+_REFIT_FACTOR = 1.05  # more rows carry a few more trees
+_CACHE_BYTES = 2**29
+_ROWS_FOR_THREADS = 50_000
+_IMPORTANCE_SECONDS = 5.0
+_PROBES = (2, 8)  # iterations
+
+
+@dataclass(frozen=True, slots=True)
+class StudyData:
+    """The training rows.
+
+    Parameters
+    ----------
+    columns : Columns
+        Canonical feature columns of the training rows.
+    y : ndarray of shape (n_rows,)
+        Values or class codes.
+    schema, task : Schema, Task
+        What the columns are and what is predicted.
+    folds : sequence of (ndarray, ndarray)
+        Positions to fit on and to validate on.
+    seed : int
+        The run's seed.
+    weights : ndarray of shape (n_rows,), optional
+        How much each row counts.
+    quality : {"refit", "bag"}
+        Whether the chosen are fitted again on all rows, or the folds' models are kept and averaged.
+    latency : float
+        Microseconds that a blend may take for a row by its models' prices. Below it time is only dear, above it a
+        blend is not taken if a cheaper one exists.
+    rows : ndarray of int, optional
+        Positions that trials fit and validate on, where the table is too long for the budget; all rows otherwise.
+    """
+
+    columns: Columns
+    y: Floats
+    schema: Schema
+    task: Task
+    folds: Sequence[tuple[Ints, Ints]]
+    seed: int = 0
+    weights: Floats | None = None
+    quality: str = "refit"
+    latency: float = 1000.0
+    rows: Ints | None = None
+
+
+@dataclass(slots=True)
+class _Fold:
+    """What a fold left of one trial."""
+
+    values: Floats
+    model: Model
+    view: str
+    curve: list[list[float]] = field(default_factory=list)
+
+
+class Fitter:
+    """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
+
+    def __init__(self, data: StudyData, executor: Executor, rows_after: tuple[int, int] = (0, 0)) -> None:
+        self.data = data
+        self.executor = executor
+        self.rows_after = rows_after
+        self.folds = _thinned(data.folds, data.rows, len(data.y))
+        self.metric = metrics.of(data.task)
+        self.n_classes = len(data.task.labels)
+        self._cache: dict[tuple[str, int], tuple[FeaturePlan, Floats, Floats]] = {}
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+        self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
+        self._refitted: dict[tuple[int, int], Model] = {}
+        self._bag: dict[int, list[tuple[FeaturePlan, Model]]] = {}
+        self._row_seconds: dict[str | int, float] = {}  # what a view or a trial's model takes for a row
+        self._view_seconds: dict[str, float] = {}  # what fitting a view's plan took for a row
+
+    # What time is left
+
+    def time_for_trials(self, left: float, results: list[TrialResult]) -> float:
+        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
+        used = self._seconds_after(results)
+        if self.data.quality == "bag":
+            return left - used
+        a_second_more = self._refit_share() / self.executor.workers
+        return (left - self._seconds_to_refit(results) - used) / (1 + a_second_more)
+
+    def time_for_refit(self, left: float, results: list[TrialResult]) -> float:
+        """Return how many of the seconds left all threads together have for fitting on all rows."""
+        return (left - self._seconds_after(results)) * self.executor.workers
+
+    def _seconds_to_refit(self, results: list[TrialResult]) -> float:
+        costs = sorted((self.refit_seconds(r) for r in results if r.trial.model != "dummy"), reverse=True)
+        members, workers = costs[:MOST_MEMBERS], self.executor.workers
+        linear = sum(self.refit_seconds(r) for r in results[: len(BASELINES)])
+        rows = len(self.data.y)
+        views = sum(
+            self._view_seconds.get(view, 0.0) * rows for view in {result.trial.view for result in results}
+        )
+        return max(sum(members) / workers, max(members, default=0.0)) + linear + views
+
+    def _seconds_after(self, results: list[TrialResult]) -> float:
+        """Return what the rows to predict afterwards will take with the slowest blend that may come."""
+        views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
+        models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
+        a_row = views + sum(models[:MOST_MEMBERS])
+        rows, shuffled = self.rows_after
+        return rows * a_row + min(shuffled * a_row, _IMPORTANCE_SECONDS)
+
+    def _note_row(self, of: str | int, seconds: float) -> None:
+        """Keep the least time of a row: the first call loads libraries, and others may share the cores."""
+        with self._lock:
+            self._row_seconds[of] = min(seconds, self._row_seconds.get(of, math.inf))
+
+    def _refit_share(self) -> float:
+        """Return the seconds that one thread needs for all rows, for each second that the folds took."""
+        folds = self.folds
+        waves = self.waves
+        alone = self._threads(len(folds))
+        n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
+        return _REFIT_FACTOR * alone / max(1, waves) * len(self.data.y) / max(1.0, n_fitted)
+
+    def _threads(self, n_fits: int) -> int:
+        """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
+        return self.executor.workers if n_fits == 1 and len(self.data.y) >= _ROWS_FOR_THREADS else 1
+
+    def refit_seconds(self, result: TrialResult) -> float:
+        """Return how long one thread will take to fit the trial on all rows."""
+        return self._refit_share() * result.seconds
+
+    # Folds
+
+    def trial(
+        self,
+        trial: Trial,
+        deadline: Deadline,
+        iterations: tuple[int, ...] | None = None,
+        *,
+        hopeless: float = -math.inf,
+    ) -> TrialResult:
+        """Fit a trial on every fold.
+
+        Parameters
+        ----------
+        deadline : Deadline
+            When its fits are to stop; a baseline gets a little time in any case.
+        iterations : tuple of int, optional
+            Replay: fit so many by fold, whatever the clock says.
+        hopeless : float
+            If the mean gain of the first folds is lower, the others are not fitted: the result is not `complete`.
+        """
+        start = time.monotonic()
+        data, folds = self.data, self.folds
+        workers = self.executor.workers
+        wanted = len(folds) if iterations is None else len(iterations)
+        predicted = np.full((len(data.y), data.task.n_outputs), np.nan)
+        outcomes: list[_Fold] = []
+
+        def fit(index: int) -> _Fold:
+            waves_left = -(-(len(folds) - index // workers * workers) // workers)
+            return self._fold(trial, index, deadline, waves_left, iterations)
+
+        while len(outcomes) < wanted:
+            wave = range(len(outcomes), min(wanted, len(outcomes) + workers))
+            outcomes += self.executor.map(fit, wave)
+            if iterations is None and len(outcomes) < len(folds) and hopeless > -math.inf:
+                gains = [
+                    self.metric.gain(data.y[folds[i][1]], outcomes[i].values, self._weights(folds[i][1]))
+                    for i in range(len(outcomes))
+                ]
+                if not np.mean(gains) >= hopeless:
+                    break
+        for index, outcome in enumerate(outcomes):
+            predicted[folds[index][1]] = outcome.values
+        if data.quality == "bag" and len(outcomes) == len(folds):
+            self._bag[trial.number] = [(self._plan_of(o.view), o.model) for o in outcomes]
+        covered = np.flatnonzero(~np.isnan(predicted[:, 0]))
+        seconds = time.monotonic() - start
+        return TrialResult(
+            trial=trial,
+            score=self.metric.score(data.y[covered], predicted[covered], self._weights(covered)),
+            fold_scores=tuple(
+                self.metric.score(data.y[valid], predicted[valid], self._weights(valid))
+                for _, valid in folds[: len(outcomes)]
+            ),
+            n_iterations=tuple(outcome.model.n_iterations_ for outcome in outcomes),
+            complete=len(outcomes) == len(folds),
+            seconds=seconds,
+            told={
+                "seconds": round(seconds, 3),
+                "memory_mb": _peak_mb(),
+                "curve": outcomes[0].curve if outcomes else [],
+            },
+            predicted=predicted,
+        )
+
+    def seconds_an_iteration(self, trial: Trial) -> float:
+        """Return what one iteration takes on the first fold: from a few of them, without what comes before the first."""
+        plan, matrix, _ = self._matrices(trial.view, 0)
+        rows = self.folds[0][0]
+        target = linked(self.data.y, trial.link)[rows]
+        kind = kinds.load(kinds.MODELS, trial.model, family="model")
+        took = []
+        for n_iterations in _PROBES:
+            context = FitContext(
+                task=self.data.task,
+                categorical=plan.categorical,
+                weights=self._weights(rows),
+                n_iterations=n_iterations,
+                threads=self._threads(len(self.folds)),
+                seed=self.data.seed,
+            )
+            start = time.monotonic()
+            kind(**trial.params).fit(matrix, target, context)
+            took.append(time.monotonic() - start)
+        return max(0.0, took[1] - took[0]) / (_PROBES[1] - _PROBES[0])
+
+    @property
+    def waves(self) -> int:
+        """How often all workers together must fit a fold until all folds are fitted."""
+        return -(-len(self.folds) // self.executor.workers)
+
+    def _fold(
+        self,
+        trial: Trial,
+        index: int,
+        deadline: Deadline,
+        waves_left: int,
+        iterations: tuple[int, ...] | None,
+    ) -> _Fold:
+        data = self.data
+        stop_at = Deadline(deadline.left / waves_left if np.isfinite(deadline.seconds) else np.inf)
+        if trial.model in BASELINES:
+            stop_at = Deadline(max(stop_at.left, _BASELINE_SECONDS / waves_left))
+        plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
+        fit_rows, valid_rows = self.folds[index]
+        target = linked(data.y, trial.link)
+        context = FitContext(
+            task=data.task,
+            categorical=plan.categorical,
+            valid=None if iterations else (valid_matrix, target[valid_rows]),
+            weights=self._weights(fit_rows),
+            valid_weights=self._weights(valid_rows),
+            n_iterations=iterations[index] if iterations else None,
+            stop=lambda: stop_at.left <= 0,
+            threads=self._threads(len(self.folds)),
+            seed=seeds.derive(data.seed, "trial", trial.number, index),
+        )
+        model = kinds.load(kinds.MODELS, trial.model, family="model")(**trial.params)
+        model.fit(fit_matrix, target[fit_rows], context)
+        member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
+        asked = time.monotonic()
+        values = member.predict({trial.view: valid_matrix})
+        self._note_row(trial.number, (time.monotonic() - asked) / max(1, len(valid_rows)))
+        return _Fold(values, model, f"{trial.view}.{index}", [list(point) for point in model.curve_])
+
+    def _weights(self, rows: Ints) -> Floats | None:
+        return None if self.data.weights is None else self.data.weights[rows]
+
+    def _plan_of(self, view: str) -> FeaturePlan:
+        name, _, index = view.rpartition(".")
+        return self._matrices(name, int(index))[0]
+
+    def _matrices(self, view: str, index: int) -> tuple[FeaturePlan, Floats, Floats]:
+        found = self._cache.get((view, index))
+        if found is not None:
+            return found
+        data = self.data
+        fit_rows, valid_rows = self.folds[index]
+        plan = self._plan(view)
+        seed = seeds.derive(data.seed, "plan", view, index)
+        start = time.monotonic()
+        fit_matrix = plan.fit_batch(
+            take(data.columns, fit_rows), data.y[fit_rows], n_classes=self.n_classes, seed=seed
+        )
+        asked = time.monotonic()
+        made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
+        self._note_row(view, (time.monotonic() - asked) / max(1, len(valid_rows)))
+        size = made[1].nbytes + made[2].nbytes
+        with self._lock:
+            a_row = (asked - start) / max(1, len(fit_rows))
+            self._view_seconds[view] = min(a_row, self._view_seconds.get(view, math.inf))
+            if self._cached_bytes + size <= _CACHE_BYTES or data.quality == "bag":
+                self._cache[view, index] = made
+                self._cached_bytes += size
+        return made
+
+    def _plan(self, view: str) -> FeaturePlan:
+        return build(self.data.schema, view, n_rows=len(self.data.y), task=self.data.task)
+
+    # All rows
+
+    def forget_folds(self) -> None:
+        """Give the folds' matrices back."""
+        self._cache.clear()
+        self._cached_bytes = 0
+
+    def refit(
+        self, chosen: Sequence[tuple[TrialResult, float]], *, n_seeds: int = 1, rows: Ints | None = None
+    ) -> tuple[Ensemble, dict[str, FeaturePlan]]:
+        """Fit the chosen trials on all rows, or on `rows`, each with `n_seeds` seeds; no clock decides how long."""
+        data = self.data
+        columns = data.columns if rows is None else take(data.columns, rows)
+        y = data.y if rows is None else data.y[rows]
+        weights = data.weights if rows is None else self._weights(rows)
+        for view in sorted({result.trial.view for result, _ in chosen} - set(self._full)):
+            plan = self._plan(view)
+            seed = seeds.derive(data.seed, "plan", view, "all")
+            self._full[view] = plan, plan.fit_batch(columns, y, n_classes=self.n_classes, seed=seed)
+        wanted = [
+            (result, weight / copies, copy)
+            for result, weight in chosen
+            for copies in (n_seeds if draws_by_seed(result.trial) else 1,)
+            for copy in range(copies)
+        ]
+
+        def fit(item: tuple[TrialResult, float, int]) -> Member:
+            result, weight, copy = item
+            trial = result.trial
+            plan, matrix = self._full[trial.view]
+            known = self._refitted.get((trial.number, copy))
+            if known is not None:
+                return Member(trial.view, known, weight, trial.link)
+            kind = kinds.load(kinds.MODELS, trial.model, family="model")
+            context = FitContext(
+                task=data.task,
+                categorical=plan.categorical,
+                weights=weights,
+                n_iterations=iterations_to_refit(kind, result.n_iterations),
+                threads=self._threads(len(wanted)),
+                seed=seeds.derive(data.seed, "refit", trial.number, *([copy] if copy else [])),
+            )
+            model = kind(**trial.params).fit(matrix, linked(y, trial.link), context)
+            self._refitted[trial.number, copy] = model
+            return Member(trial.view, model, weight, trial.link)
+
+        members = self.executor.map(fit, wanted)
+        return Ensemble(members), {member.view: self._full[member.view][0] for member in members}
+
+    def bag(self, chosen: Sequence[tuple[TrialResult, float]]) -> tuple[Ensemble, dict[str, FeaturePlan]]:
+        """Return the folds' models of the chosen trials, each with its fold's plan."""
+        members, plans = [], {}
+        for result, weight in chosen:
+            parts = self._bag[result.trial.number]
+            for index, (plan, model) in enumerate(parts):
+                view = f"{result.trial.view}.{index}"
+                plans[view] = plan
+                members.append(Member(view, model, weight / len(parts), result.trial.link))
+        return Ensemble(members), plans
+
+
+def _thinned(
+    folds: Sequence[tuple[Ints, Ints]], rows: Ints | None, n_rows: int
+) -> Sequence[tuple[Ints, Ints]]:
+    """Return the folds' positions that are among `rows`."""
+    if rows is None:
+        return folds
+    kept = np.zeros(n_rows, dtype=bool)
+    kept[rows] = True
+    return [(fit[kept[fit]], valid[kept[valid]]) for fit, valid in folds]
+
+
+def draws_by_seed(trial: Trial) -> bool:
+    """Return whether another seed gives another model."""
+    params: Mapping[str, Any] = trial.params
+    if trial.model == "lightgbm":
+        parts = ("feature_fraction", "feature_fraction_bynode", "bagging_fraction")
+        return params.get("extra_trees", False) or any(params.get(part, 1.0) < 1.0 for part in parts)
+    return trial.model in ("catboost", "mlp")
+
+
+def iterations_to_refit(kind: type[Model], iterations: Sequence[int]) -> int:
+    """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
+    typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
+    return max(1, round(_REFIT_FACTOR * typical))
+
+
+def linked(y: Floats, link: str) -> Floats:
+    """Return the target as a trial with this link is fitted on it."""
+    return np.log1p(y) if link == "log" else y
+
+
+def _peak_mb() -> int:
+    """Return the most memory that this process has held so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 1024))

@@ -1,0 +1,50 @@
+"""Memory: what a fit will hold, and what this process may still take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlwright.search.fitter import StudyData
+from mlwright.search.trial import Trial
+
+__all__ = ["available_bytes", "fit_bytes", "fits_into_memory"]
+
+_BYTES_A_CELL = {
+    "lightgbm": 3.0,
+    "catboost": 8.0,
+    "linear": 16.0,
+    "mlp": 12.0,
+}  # beside the matrix of doubles
+_SHARE = 0.8  # of what is free
+
+
+def available_bytes() -> int | None:
+    """Return the bytes that this process may still take by the kernel and its control group; None if unknown."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        return None
+    try:
+        most = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+        if most != "max":
+            found.append(int(most) - used)
+    except (OSError, ValueError):
+        pass  # no control group sets a limit
+    return min(found, default=None)
+
+
+def fit_bytes(data: StudyData, trial: Trial, n_columns: int | None = None) -> int:
+    """Estimate what the folds fitted side by side hold at once: their matrices and the learner's own copies."""
+    n_rows = max((len(fit) + len(valid) for fit, valid in data.folds), default=len(data.y))
+    width = n_columns if n_columns is not None else 2 * len(data.schema.features)
+    cells = n_rows * width
+    return int(cells * (8.0 + _BYTES_A_CELL.get(trial.model, 8.0)) * min(2, max(1, len(data.folds))))
+
+
+def fits_into_memory(data: StudyData, trial: Trial) -> bool:
+    """Return whether a trial's matrices will likely fit; True where the machine does not tell."""
+    free = available_bytes()
+    return free is None or fit_bytes(data, trial) < _SHARE * free

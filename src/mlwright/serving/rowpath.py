@@ -1,0 +1,307 @@
+"""RowPath: the shortest way from a request's bytes to a model's numbers, laid out once when a bundle is loaded.
+
+msgspec decodes and checks a record in one pass, into a struct whose fields come from the bundle's schema: types, ranges
+and levels. What it gives goes through one function a feature (a table's lookup, where a column's values are listed) into
+a row of float64 that the models read in place. Names and levels of a bundle are only data here: nothing is compiled from
+text. Whatever is not ordinary (a missing word, a level never seen, a number far out, an unknown field) is refused with
+`OddRecordError`, and `mlwright.serving.validation` looks at it with care and words.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+
+from mlwright.core.types import Floats
+from mlwright.data.schema import Column, Kind
+from mlwright.data.values import reader
+from mlwright.serving.validation import MAX_CHARACTERS, tolerated
+
+if TYPE_CHECKING:
+    from mlwright.features.plan import Step
+    from mlwright.serving.predictor import EnsembleLike, PlanLike
+
+__all__ = ["Cells", "OddRecordError", "RowPath"]
+
+Cells: TypeAlias = Sequence[Any]
+_TABLE = 200_000  # numbers that a table of a column's levels may hold
+_INT64 = 2**63
+_NAN = math.nan
+_as_tuple = msgspec.structs.astuple
+_call = operator.call
+
+
+class OddRecordError(Exception):
+    """A record that the short way does not take; the long one says what it is."""
+
+
+class RowPath:
+    """Decodes records and predicts them.
+
+    Safe to use from many threads: each call takes a free set of rows, or makes one.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What is read, in the order of the cells.
+    ignored : sequence of str
+        Fields that may stand in a record and are not looked at.
+    plans : mapping of str to plan
+        One feature plan a view.
+    ensemble : ensemble
+        The models.
+
+    Raises
+    ------
+    OddRecordError
+        If the schema is one that the short way cannot be laid out for.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        ignored: Sequence[str],
+        plans: Mapping[str, PlanLike],
+        ensemble: EnsembleLike,
+    ) -> None:
+        fields = [_Field(column) for column in columns]
+        self._readers: list[tuple[int, Callable[[Any], Any]]] = [
+            (i, f.read) for i, f in enumerate(fields) if f.read is not None
+        ]
+        self._struct = _struct(fields, ignored)
+        self.decode_record = msgspec.json.Decoder(self._struct).decode
+        self._ensemble = ensemble
+        self._encoders = {view: _encoder(plan, fields) for view, plan in plans.items()}
+        self._idle: list[_Slot] = []
+
+    def decode(self, body: bytes | msgspec.Raw) -> Cells:
+        """Return the cells of a record's JSON.
+
+        Raises
+        ------
+        OddRecordError
+            If it is not JSON, or not ordinary.
+        """
+        try:
+            return self._cells(self.decode_record(body))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise OddRecordError from error
+
+    def convert(self, record: Any) -> Cells:
+        """Return the cells of a dict; as `decode` otherwise."""
+        try:
+            return self._cells(msgspec.convert(record, self._struct))
+        except (msgspec.MsgspecError, TypeError, OverflowError) as error:
+            raise OddRecordError from error
+
+    def _cells(self, record: Any) -> Cells:
+        cells = _as_tuple(record)
+        if self._readers:
+            read = list(cells)
+            for i, function in self._readers:
+                read[i] = function(read[i])
+            return read
+        return cells
+
+    def outputs(self, cells: Cells) -> Sequence[float]:
+        """Return the ensemble's `n_outputs` numbers for one record's cells."""
+        try:
+            slot = self._idle.pop()
+        except IndexError:
+            slot = _Slot(self._encoders, self._ensemble)
+        for fill in slot.fills:
+            fill(cells)
+        values = slot.predict()
+        self._idle.append(slot)
+        return values
+
+    def outputs_of_many(self, records: Sequence[Cells]) -> Floats:
+        """Return shape (n_records, n_outputs), by the batch path of the models."""
+        matrices: dict[str, Floats] = {}
+        for view, (width, make) in self._encoders.items():
+            matrix = np.empty((len(records), width))
+            fill = make(matrix)
+            for place, cells in enumerate(records):
+                fill(cells, place * width * 8)
+            matrices[view] = matrix
+        return self._ensemble.predict(matrices)
+
+
+class _Slot:
+    """The rows of one call, and the models bound to them."""
+
+    __slots__ = ("fills", "predict")
+
+    def __init__(self, encoders: Mapping[str, tuple[int, Any]], ensemble: EnsembleLike) -> None:
+        rows = {view: np.zeros(width) for view, (width, _) in encoders.items()}
+        self.fills = [make(rows[view]) for view, (_, make) in encoders.items()]
+        bind = getattr(ensemble, "bind", None)
+        self.predict: Callable[[], Sequence[float]] = (
+            bind(rows) if bind is not None else lambda: ensemble.predict_row(rows)
+        )
+
+
+# Fields
+
+
+class _Field:
+    """How one column is decoded.
+
+    ``type`` is what msgspec checks, ``read`` what turns its value into a cell at once (None: the value is kept), and
+    ``spelled`` all values that may come and their cells, where they can be listed.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.read: Callable[[Any], Any] | None = None
+        self.spelled: dict[Any, Any] | None = None
+        optional = not column.required
+        if column.kind is Kind.NUMERIC:
+            low, high = tolerated(column)
+            kind: Any = Annotated[float, msgspec.Meta(ge=low, le=high)]
+        elif column.kind is Kind.BOOLEAN:
+            kind = bool
+            self.spelled = {True: 1.0, False: 0.0} | ({None: _NAN} if optional else {})
+        elif column.kind is Kind.DATETIME or not column.levels:
+            if column.kind is not Kind.DATETIME and column.levels is not None:
+                raise OddRecordError  # no level at all: every value is odd
+            text: Any = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
+            kind = text | int if column.kind is not Kind.DATETIME and column.dtype == "int" else text
+            self.read = _careful(reader(column), _NAN if column.kind is Kind.DATETIME else None)
+        else:
+            kind = self._listed(column)
+            if optional and self.spelled is not None:
+                self.spelled[None] = None
+        self.type: Any = kind | None if optional else kind
+
+    def _listed(self, column: Column) -> Any:
+        read, levels = reader(column), column.levels or ()
+        known = frozenset(levels)
+        spelled: dict[Any, Any] = {level: cell for level in levels if (cell := read(level)) in known}
+        if not spelled:
+            raise OddRecordError
+        kind: Any = str
+        if column.dtype == "bool" and {"true", "false"} <= set(spelled):
+            kind = bool | Literal[tuple(spelled)]  # type: ignore[valid-type] - a closed list made at run time
+            spelled |= {True: spelled["true"], False: spelled["false"]}
+        else:
+            if column.dtype in {"int", "float"}:
+                numbers = [int(level) for level in spelled if level.removeprefix("-").isdecimal()]
+                spelled |= {n: str(n) for n in numbers if str(n) in spelled and -_INT64 <= n < _INT64}
+            kind = Literal[tuple(spelled)]  # type: ignore[valid-type] - as above
+        self.spelled = spelled
+        return kind
+
+
+def _careful(read: Callable[[Any], Any], missing: Any) -> Callable[[Any], Any]:
+    def careful(value: Any) -> Any:
+        if value is None:
+            return missing
+        cell = read(value)
+        if cell is None or cell != cell:  # noqa: PLR0124 - NaN: a word that cannot be read, or means missing
+            raise OddRecordError
+        return cell
+
+    return careful
+
+
+def _struct(fields: Sequence[_Field], ignored: Sequence[str]) -> type[msgspec.Struct]:
+    """Return the type that msgspec decodes into; the schema's names stand in it as data only."""
+    # Cells first, so that they come first as a tuple too.
+    of_name = {f"f{i}": field.column.name for i, field in enumerate(fields)}
+    declared: list[Any] = [
+        (name, field.type) if field.column.required else (name, field.type, None)
+        for name, field in zip(of_name, fields, strict=True)
+    ]
+    for i, name in enumerate(ignored):
+        of_name[f"g{i}"] = name
+        declared.append((f"g{i}", Any, None))
+    try:
+        return msgspec.defstruct(
+            "Record", declared, rename=of_name.get, forbid_unknown_fields=True, kw_only=True, gc=False
+        )
+    except (TypeError, ValueError) as error:  # a name that JSON must escape, or levels that cannot be listed
+        raise OddRecordError from error
+
+
+# Rows
+
+
+def _encoder(plan: PlanLike, fields: Sequence[_Field]) -> tuple[int, Callable[[Floats], Any]]:
+    """Return a view's width, and what makes the function that fills a row (or one of a matrix) from cells."""
+    steps = getattr(plan, "steps", None)
+    if steps is None:
+        raise OddRecordError  # a plan that does not say how it is made has its own row path only
+    place_of = {field.column.name: i for i, field in enumerate(fields)}
+    places = [place_of[step.column] for step in steps]
+    width = sum(step.n_outputs for step in steps)
+    pack = struct.Struct(f"{width}d").pack_into
+    if any(step.n_outputs != 1 for step in steps):
+        several = [_numbers(fields[i], step) for i, step in zip(places, steps, strict=True)]
+        return width, lambda target: _fill_several(pack, target.reshape(-1), places, several)
+    single = [_number(fields[i], step) for i, step in zip(places, steps, strict=True)]
+    return width, lambda target: _fill(pack, target.reshape(-1), places, single)
+
+
+def _fill(
+    pack: Any, flat: Floats, places: list[int], functions: list[Callable[[Any], float]]
+) -> Callable[..., None]:
+    """Return the function that writes one number a feature."""
+    if places == list(range(len(places))):
+
+        def in_order(cells: Cells, offset: int = 0) -> None:
+            pack(flat, offset, *map(_call, functions, cells))
+
+        return in_order
+    pick = operator.itemgetter(*places) if len(places) > 1 else lambda cells: (cells[places[0]],)
+
+    def picked(cells: Cells, offset: int = 0) -> None:
+        pack(flat, offset, *map(_call, functions, pick(cells)))
+
+    return picked
+
+
+def _fill_several(
+    pack: Any, flat: Floats, places: list[int], functions: list[Callable[[Any], Sequence[float]]]
+) -> Callable[..., None]:
+    """Return the function that writes any number of numbers a feature."""
+    steps = list(zip(places, functions, strict=True))
+
+    def several(cells: Cells, offset: int = 0) -> None:
+        values: list[float] = []
+        for place, function in steps:
+            values += function(cells[place])
+        pack(flat, offset, *values)
+
+    return several
+
+
+def _numbers(field: _Field, step: Step) -> Callable[[Any], Sequence[float]]:
+    """Return the function from a decoded value to a feature's numbers."""
+    function, spelled = step.function, field.spelled
+    if spelled is not None:
+        if len(spelled) * step.n_outputs > _TABLE:
+            return lambda value: function(spelled[value])
+        # The very numbers of the row path, asked once for each value that may come.
+        return {value: tuple(map(float, function(cell))) for value, cell in spelled.items()}.__getitem__
+    if field.read is None and not field.column.required:
+        return lambda value: function(_NAN if value is None else value)
+    return function
+
+
+def _number(field: _Field, step: Step) -> Callable[[Any], float]:
+    """Return the function from a decoded value to a feature's one number."""
+    numbers = _numbers(field, step)
+    if field.spelled is not None:
+        return {value: numbers(value)[0] for value in field.spelled}.__getitem__
+    if step.is_identity:
+        if field.read is not None or field.column.required:
+            return float
+        return lambda value: _NAN if value is None else value
+    return lambda value: numbers(value)[0]

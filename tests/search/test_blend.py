@@ -1,0 +1,190 @@
+"""The blend finds the best mix, pays for latency, and is calibrated only where that helps new rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit, softmax
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import log_loss
+
+from mlwright.core.errors import BundleContentError
+from mlwright.data.schema import Task, TaskKind
+from mlwright.metrics import get
+from mlwright.models.calibration import Isotonic, Temperature, from_json
+from mlwright.search.blend import Selection
+from mlwright.search.calibrate import calibrate
+
+BINARY = Task(TaskKind.BINARY, "y", "log_loss", ("No", "Yes"))
+THREE = Task(TaskKind.MULTICLASS, "y", "log_loss", ("a", "b", "c"))
+
+
+def selection(y, predictions, metric, *, prices=None, views=None, **more):
+    prices = np.zeros(len(predictions)) if prices is None else np.array(prices)
+    return Selection(
+        y, predictions, get(metric), prices=prices, views=views or ["one"] * len(predictions), **more
+    )
+
+
+def test_the_greedy_choice_finds_the_best_mix():
+    random = np.random.default_rng(0)
+    y = random.normal(size=4000)
+    noise = random.normal(size=(4000, 3))
+    good, other, bad = (y[:, None] + noise[:, i : i + 1] * s for i, s in enumerate((1.0, 1.0, 5.0)))
+    shares = selection(y, [good, other, bad], "rmse").choose(np.arange(4000))
+    assert sum(shares) == pytest.approx(1)
+    assert shares[0] == pytest.approx(0.5, abs=0.06)  # independent errors of equal size weigh the same
+    assert shares[2] < 0.08
+
+
+def test_of_equals_the_first_is_taken():
+    y = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
+    p = np.array([[0.1], [0.7], [0.6], [0.4], [0.9]])
+    assert selection(y, [p, p.copy()], "log_loss").choose(np.arange(5)).tolist() == [1.0, 0.0]
+    assert selection(y, [1 - p, p], "log_loss").choose(np.arange(5)).tolist() == [0.0, 1.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["rmse", "mae", "r2"]))
+def test_the_mix_is_never_worse_than_the_best_alone(seed, name):
+    random = np.random.default_rng(seed)
+    y = random.normal(size=30)
+    candidates = [y[:, None] + random.normal(size=(30, 1)) * s for s in (0.5, 1, 2)]
+    shares = selection(y, candidates, name).choose(np.arange(30), n_steps=10)
+    mixed = sum(w * c for w, c in zip(shares, candidates, strict=True))
+    assert get(name).gain(y, mixed) >= max(get(name).gain(y, c) for c in candidates) - 1e-12
+
+
+def test_a_member_that_hardly_helps_must_be_cheap():
+    random = np.random.default_rng(1)
+    y = random.normal(size=3000)
+    bad = y[:, None] + random.normal(size=(3000, 1)) * 3.0
+    errors = random.normal(size=(2, 3000, 1))
+    good, twin = y[:, None] + errors[0], y[:, None] + 0.9 * errors[0] + 0.19**0.5 * errors[1]
+    cheap = selection(y, [bad, good, twin], "rmse", prices=[1.0, 1.0, 1.0]).choose(np.arange(3000))
+    dear = selection(y, [bad, good, twin], "rmse", prices=[1.0, 1.0, 4000.0]).choose(np.arange(3000))
+    assert cheap[2] > 0
+    assert dear[2] == 0
+
+
+def test_a_latency_that_is_told_is_kept_where_it_can_be():
+    random = np.random.default_rng(2)
+    y = random.normal(size=2000)
+    three = [y[:, None] + random.normal(size=(2000, 1)) for _ in range(3)]
+    tight = selection(y, three, "rmse", prices=[30.0, 31.0, 32.0], most=65.0)
+    assert np.count_nonzero(tight.choose(np.arange(2000))) == 2
+    other_views = selection(y, three, "rmse", prices=[30.0, 31.0, 32.0], views=["a", "b", "c"], most=64.0)
+    assert (
+        np.count_nonzero(other_views.choose(np.arange(2000))) == 1
+    )  # a further matrix row has a price as well
+    nothing = selection(y, three, "rmse", prices=[30.0, 31.0, 32.0], most=5.0)
+    assert nothing.choose(np.arange(2000)).tolist() == [
+        1.0,
+        0.0,
+        0.0,
+    ]  # the cheapest, as something must answer
+
+
+def test_light_shares_are_dropped_and_the_rest_scaled():
+    y = np.zeros(3)
+    made = selection(y, [np.zeros((3, 1))] * 3, "rmse")
+    assert made.trimmed(np.array([0.5, 0.02, 0.48])) == pytest.approx({0: 0.5 / 0.98, 2: 0.48 / 0.98})
+    assert made.trimmed(np.array([0.0, 0.0, 0.0])) == {0: 1.0}
+
+
+def overconfident(n, factor, seed=0):
+    draw = np.random.default_rng(seed)
+    odds = draw.normal(size=n)
+    return (draw.random(n) < expit(odds)).astype(float), expit(odds * factor).reshape(-1, 1)
+
+
+def test_a_temperature_undoes_what_was_pushed_too_far():
+    y, predicted = overconfident(4000, 3.0)
+    found = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes")))
+    assert isinstance(found, Temperature)
+    best = minimize_scalar(
+        lambda t: log_loss(y, expit(logit(predicted[:, 0]) / t)), bounds=(0.2, 9), method="bounded"
+    )
+    assert found.factor == pytest.approx(best.x, rel=1e-3)
+    np.testing.assert_allclose(found.apply(predicted)[:, 0], expit(logit(predicted[:, 0]) / found.factor))
+
+
+def test_classes_are_scaled_by_the_softmax_of_their_logarithms():
+    draw = np.random.default_rng(3)
+    scores = draw.normal(size=(3000, 3))
+    y = np.array([draw.choice(3, p=p) for p in softmax(scores, axis=1)], dtype=float)
+    predicted = softmax(scores * 2.5, axis=1)
+    found = calibrate(y, predicted, THREE)
+    assert found.factor == pytest.approx(2.5, abs=0.2)
+    np.testing.assert_allclose(
+        found.apply(predicted), softmax(np.log(predicted) / found.factor, axis=1), atol=1e-12
+    )
+    np.testing.assert_allclose(found.apply(predicted).sum(axis=1), 1.0)
+
+
+def test_what_is_calibrated_already_is_left_alone():
+    kept = sum(calibrate(*overconfident(1000, 1.0, seed), BINARY) is not None for seed in range(40))
+    assert kept <= 2
+    y, predicted = overconfident(40, 3.0)
+    assert calibrate(y, predicted, BINARY) is None  # too few rows to be sure
+    assert calibrate(y, y.reshape(-1, 1), Task(TaskKind.REGRESSION, "y", "rmse")) is None
+
+
+def test_a_bent_curve_is_straightened_by_isotonic_regression():
+    draw = np.random.default_rng(4)
+    true = draw.random(8000)
+    y = (draw.random(8000) < true).astype(float)
+    predicted = np.where(true < 0.5, true * 0.2, 0.9 + true * 0.1).reshape(-1, 1)
+    found = calibrate(y, predicted, BINARY)
+    assert isinstance(found, Isotonic)
+    expected = IsotonicRegression(out_of_bounds="clip").fit(predicted[:, 0], y).predict(predicted[:, 0])
+    assert np.abs(found.apply(predicted)[:, 0] - expected).mean() < 0.01
+    ranked = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes")))
+    assert not isinstance(ranked, Isotonic)  # it makes ties, which cost ranks
+
+
+@pytest.mark.parametrize(
+    "made", [Temperature(0.7), Isotonic(np.array([0.0, 0.2, 0.9]), np.array([0.05, 0.3, 0.8]))]
+)
+def test_one_row_and_many_give_the_same_and_survive_a_manifest(made):
+    again = from_json(made.to_json(), 1)
+    values = np.concatenate([np.linspace(0, 1, 101), np.random.default_rng(0).random(50), [1e-300]])
+    many = again.apply(values.reshape(-1, 1))[:, 0]
+    np.testing.assert_allclose(many, [again.apply_row([v])[0] for v in values.tolist()], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(many, made.apply(values.reshape(-1, 1))[:, 0])
+    assert (np.diff(many[:101]) >= 0).all()
+
+
+def test_many_classes_in_one_row_and_in_many():
+    rows = np.random.default_rng(0).dirichlet([0.1] * 4, size=50)
+    made = Temperature(1.7)
+    np.testing.assert_allclose(made.apply(rows), [made.apply_row(row) for row in rows.tolist()], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"kind": "temperature", "factor": 0.0},
+        {"kind": "temperature", "factor": float("nan")},
+        {"kind": "temperature", "factor": True},
+        {"kind": "temperature", "factor": 1.0, "more": 1},
+        {"kind": "os:system", "factor": 1.0},
+        {"kind": "isotonic", "knots": [0.0, 0.0], "values": [0.0, 1.0]},
+        {"kind": "isotonic", "knots": [0.0, 1.0], "values": [1.0, 0.0]},
+        {"kind": "isotonic", "knots": [0.0, 2.0], "values": [0.0, 1.0]},
+        {"kind": "isotonic", "knots": [0.0], "values": [0.0]},
+        {"kind": "isotonic", "knots": "01", "values": [0.0, 1.0]},
+        {"kind": "isotonic", "knots": [i / 5000 for i in range(5000)], "values": [0.5] * 5000},
+        [1, 2],
+        "temperature",
+    ],
+)
+def test_a_malformed_calibration_is_refused(tree):
+    with pytest.raises(BundleContentError, match="calibration"):
+        from_json(tree, 1)
+
+
+def test_an_isotonic_curve_is_for_two_classes():
+    with pytest.raises(BundleContentError, match="calibration"):
+        from_json({"kind": "isotonic", "knots": [0.0, 1.0], "values": [0.0, 1.0]}, 3)
