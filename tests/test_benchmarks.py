@@ -18,6 +18,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 BUDGET = "3"
+LONG = "6"  # LightGBM's early stopping ends long before
 
 
 def run(script, *words, code=0):
@@ -91,7 +92,7 @@ def test_examples_in_docstrings_hold(module, name):
 
 def test_quality_measures_and_goes_on(folder, tmp_path):
     out = tmp_path / "all.csv"
-    words = ["run", "--data", folder, "--out", out, "--tables", "small", "--budget", BUDGET, "--json"]
+    words = ["run", "--data", folder, "--out", out, "--tables", "small", "--budget", LONG, "--json"]
     first = json.loads(run("quality.py", *words, "--systems", "dummy", "lightgbm"))
     assert [row["system"] for row in first] == ["dummy", "lightgbm"]
     second = json.loads(run("quality.py", *words, "--systems", "dummy", "lightgbm", "mlwright"))
@@ -196,7 +197,7 @@ def test_budget_and_long_tables_time_whole_runs(folder, tmp_path):
     out = tmp_path / "budget.csv"
     words = ["--data", folder, "--out", out, "--tables", "small", "--from", BUDGET, "--to", BUDGET, "--json"]
     figures = json.loads(run("budget.py", "run", *words, "--runs", 1))
-    assert (figures["runs"], figures["failed"]) == (1, 0)
+    assert (figures["runs"], figures["failed"]) == (1, 0), rows_of(out)
     (row,) = rows_of(out)
     assert float(row["ratio"]) == pytest.approx(float(row["wall_s"]) / float(BUDGET), abs=1e-2)
     assert float(row["wall_s"]) >= float(row["told_s"]) > 0
@@ -280,7 +281,7 @@ def test_text_has_its_baseline(folder, tmp_path):
 
 
 def test_portfolio_measures_and_orders(folder, tmp_path):
-    words = ("measure", "--data", folder, "--out", tmp_path, "--tables", "small", "--longest", 0.3)
+    words = ("measure", "--data", folder, "--out", tmp_path, "--tables", "small", "--longest", 0.1)
     run("portfolio.py", *words)
     kept = np.load(tmp_path / "small" / "lightgbm.npz", allow_pickle=False)
     rows = np.load(tmp_path / "small" / "rows.npz", allow_pickle=False)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["AutoClassifier", "AutoRegressor"]
 
 _TARGET = "target"
-_RESERVE = 0.12  # of the budget, for evaluation and packaging
+_RESERVE = 0.06  # of the budget, for evaluation and packaging
 _CELLS = (str, bytes, bool, int, float, np.generic, dt.date, dt.time, type(None))
 
 
@@ -179,7 +179,7 @@ class _Auto(BaseEstimator):
             if not root.is_dir() or bundle.read(root).sha256 != predictor.sha256:
                 raise ValueError(f"the bundle at {root} is no longer the one that fit wrote. Next: fit again")
             files = (path for path in sorted(root.rglob("*")) if path.is_file())
-            state["bundle_files"] = {str(path.relative_to(root)): path.read_bytes() for path in files}
+            state["bundle_files"] = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

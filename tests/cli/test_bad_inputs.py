@@ -15,7 +15,7 @@ import pytest
 from customers import rows, write
 from mlwright.cli import main
 
-RUN = ("run", "d.csv", "--target", "churned", "--budget", "3s")
+RUN = ("run", "d.csv", "--target", "churned", "--trials", "4", "--budget", "9s")
 
 
 def table(n=120, name="d.csv", separator=",", drop=(), **changes):

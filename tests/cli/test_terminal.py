@@ -100,7 +100,7 @@ def trained(tmp_path_factory):
     """A folder with a model, and what training it showed in a terminal of 80 columns."""
     folder = tmp_path_factory.mktemp("shown")
     write(folder / "customers.csv", n=400)
-    return folder, in_terminal(*RUN[:-1], "5s", folder=folder)
+    return folder, in_terminal(*RUN, folder=folder)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_colours_are_few_and_none_where_they_are_not_wanted(copied):
 
 
 def test_a_pipe_gets_plain_whole_lines(copied):
-    done = piped(*RUN[:-1], "4s", folder=copied, COLUMNS="40", LC_ALL="C", PYTHONIOENCODING="ascii")
+    done = piped(*RUN, folder=copied, COLUMNS="40", LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     for text in (done.stdout, done.stderr):
         assert not ESCAPE.search(text)
@@ -399,7 +399,7 @@ def test_help_names_every_command_and_exit_code(capsys):
     assert ended.value.code == 0
     assert capsys.readouterr().out == text
     commands = parser().commands
-    assert len(commands) == 14
+    assert len(commands) == 17
     for name, command in commands.items():
         assert re.search(rf"^    {name} ", text, re.MULTILINE)
         shown = command.format_help()

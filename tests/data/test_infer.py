@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlwright.core.errors import SchemaError, UsageError
-from mlwright.data.date_format import date_format
+from mlwright.data.date_format import FAMILIES, date_format, shape
 from mlwright.data.fingerprint import fingerprint
 from mlwright.data.infer import infer
 from mlwright.data.number_format import number_format
@@ -28,6 +28,7 @@ from mlwright.data.table import Table
 
 N = 200
 ROWS = range(N)
+ZONES = (dt.UTC, dt.timezone(dt.timedelta(hours=-5, minutes=-30)))
 
 
 def one(values: Any, name: str = "x", **options: Any) -> Column:
@@ -131,6 +132,26 @@ def test_dates_written_as_text(form: str, formats: list[str]) -> None:
     assert numbers(texts, column) == expected
     assert (column.low, column.high) == (min(expected), max(expected))
     assert column.dtype == ("timestamp" if "%H" in form or "%I" in form else "date")
+
+
+def test_what_strptime_reads_fits_the_shape_that_is_looked_at_first() -> None:
+    moments = (dt.datetime(2019, 1, 3, 4, 5, 6, 700), dt.datetime(2021, 9, 30, 23, 45))
+    n_read = 0
+    for family in FAMILIES:
+        for form in family:
+            loose = form.replace("%d", "%-d").replace("%I", "%-I")
+            texts = [
+                m.replace(tzinfo=zone).strftime(f) for m in moments for zone in ZONES for f in (form, loose)
+            ]
+            for text in {*texts, *map(str.upper, texts)}:
+                try:
+                    dt.datetime.strptime(text, form)  # noqa: DTZ007 - only asked whether it can be read
+                except ValueError:
+                    continue
+                n_read += 1
+                assert shape(form).fullmatch(text), (form, text)
+                assert shape(family[0]).match(text), (form, text)
+    assert n_read > 4 * len(FAMILIES)
 
 
 def test_day_or_month_first_is_decided_by_the_whole_column() -> None:
@@ -392,7 +413,7 @@ MAKERS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), n=st.integers(1, 30))
 def test_one_content_has_one_schema_and_one_fingerprint(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, n: int

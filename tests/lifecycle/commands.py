@@ -44,7 +44,7 @@ def make(folder):
         "--budget",
         "60s",
         "--trials",
-        "7",
+        "5",
         "--name",
         "churn",
         "--json",

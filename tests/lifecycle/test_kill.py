@@ -12,9 +12,9 @@ from customers import write
 
 # Each is where the process kills itself: a callable's place, on which call, and before or after its work.
 MOMENTS = {
-    "in the first trial": ("mlwright.search.study:_Fitter.trial", 1, "before"),
+    "in the first trial": ("mlwright.search.fitter:Fitter.trial", 1, "before"),
     "after two trials": ("mlwright.search.journal:Journal.add", 2, "after"),
-    "before the refit": ("mlwright.search.study:_Fitter.refit", 1, "before"),
+    "before the refit": ("mlwright.search.fitter:Fitter.refit", 1, "before"),
     "after the proof": ("mlwright.lifecycle.run:_prove", 1, "after"),
     "in the registration": ("mlwright.tracking.registration:_create_model", 1, "before"),
     "after the registration": ("mlwright.tracking.tracker:Tracker.register", 1, "after"),
@@ -42,7 +42,7 @@ SCRIPT = textwrap.dedent(
         return result
     setattr(owner, last, deadly)
     from mlwright.cli import main
-    sys.exit(main(["run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "60s", "--trials", "6", "--json"]))
+    sys.exit(main(["run", "customers.csv", "--target", "churned", "--name", "churn", "--budget", "60s", "--trials", "4", "--json"]))
     """
 )
 
@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_and_ends_well(moment, tmp_path):
         "--budget",
         "60s",
         "--trials",
-        "6",
+        "4",
         folder=tmp_path,
     )
     assert (f"going on from {finished} finished trials" in again.stderr) == (finished > 0)

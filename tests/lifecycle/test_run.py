@@ -245,9 +245,11 @@ def test_the_champions_test_rows_stay_test_rows(copied):
 
 def test_own_test_rows_and_no_holdout(tmp_path):
     source, test = write(tmp_path / "a.csv", n=300), write(tmp_path / "b.csv", n=200, seed=4)
-    result = mlwright.run(source, "churned", budget=6, test=test, store=tmp_path / "s")
+    result = mlwright.run(source, "churned", budget=30, trials=4, test=test, store=tmp_path / "s")
     assert (result.split["n_train"], result.split["n_test"]) == (300, 200)
-    none = mlwright.run(mlwright.read(source), "churned", budget=6, holdout=0.0, store=tmp_path / "s")
+    none = mlwright.run(
+        mlwright.read(source), "churned", budget=30, trials=4, holdout=0.0, store=tmp_path / "s"
+    )
     assert none.basis == "cross-validation"
     assert none.split["n_test"] == 0
     assert mlwright.reproduce(none.run_id, store=tmp_path / "s").equal

@@ -23,7 +23,7 @@ def store(tmp_path_factory):
 
 def proven(table, target, store, **options):
     """Run, replay, and ask for records one by one and as a table."""
-    done = mlwright.run(table, target, budget="6s", store=store, **options)
+    done = mlwright.run(table, target, budget="30s", trials=4, store=store, **options)
     assert math.isfinite(done.test_score)
     assert all(math.isfinite(baseline["score"]) for baseline in done.baselines.values())
     again = mlwright.reproduce(done.run_id, store=store)

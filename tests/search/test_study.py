@@ -25,11 +25,11 @@ from mlwright.search import (
     Trial,
     TrialResult,
     memory,
-    parameter_importance,
     run_study,
 )
 from mlwright.search.blend import blend
 from mlwright.search.fitter import Fitter
+from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import SPACES
 
@@ -312,7 +312,7 @@ def test_the_number_of_workers_changes_no_prediction():
 
 
 def test_proposals_come_after_the_portfolio_and_lie_around_its_best():
-    data = study_data(n=300)
+    data = study_data(n=120, n_folds=2)
     n_planned = len(portfolio(data.task, data.schema, data.y))
     study = run_study(data, Deadline(np.inf), most_trials=n_planned + 6, executor=Local(2))
     proposed = [result.trial for result in study.results if result.trial.number >= n_planned]

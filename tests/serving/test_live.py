@@ -362,6 +362,40 @@ def test_a_canary_keeps_one_entity_on_one_model(versions):
     assert {ask(service, who=who)[1]["version"] for who in range(100)} == {"1"}
 
 
+def test_a_path_that_names_a_version_is_the_champions(versions):
+    aliases = {"champion": versions["1"], "challenger": versions["2"]}
+    service, follower = following(versions, aliases, rollout=Rollout(1.0, shadow=True))
+    follower.look()
+    body = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [0.5]}]}).encode()
+
+    def inferred(path):
+        response = service.respond(path, body)
+        return response.status, json.loads(response.body).get("model_version")
+
+    assert inferred("/v2/models/line/infer") == (200, "2")
+    assert inferred("/v2/models/line/versions/1/infer") == (200, "1")
+    assert inferred("/v2/models/line/versions/2/infer") == (404, None)
+    assert (service.status.canary, service.status.shadow) == (1, 0)
+
+
+def test_gauges_are_those_of_the_version_that_is_live(versions):
+    aliases = {"champion": versions["1"], "challenger": versions["2"]}
+    service, follower = following(versions, aliases, rollout=Rollout(0.5), fallback="baseline")
+
+    def told():
+        lines = service.respond("/metrics").body.decode().splitlines()
+        return [line for line in lines if line.startswith("mlwright_model_info{")]
+
+    follower.look()
+    assert service.challenger is not None
+    assert len(told()) == 1
+    assert 'version="1"' in told()[0]
+    aliases["champion"] = versions["2"]
+    follower.look()
+    assert len(told()) == 1
+    assert 'version="2"' in told()[0]
+
+
 def test_a_shadow_answers_unseen(versions):
     log = Logged()
     aliases = {"champion": versions["1"], "challenger": versions["2"]}

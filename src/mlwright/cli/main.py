@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 from mlwright.cli.grammar import parse, parser
 from mlwright.cli.interrupt import interruptible
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _call(options, own=arguments is None)
     except KeyboardInterrupt:
         fix = _GOES_ON if given[:1] and given[0] in _RESUMED else None
-        return _complain(as_json, _INTERRUPTED, "Interrupted", 130, fix=fix)
+        code = _complain(as_json, _INTERRUPTED, "Interrupted", 130, fix=fix)
+        return code if arguments is not None else _leave(code)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -100,6 +101,17 @@ def _call(options: argparse.Namespace, *, own: bool) -> int:
         if not sys.warnoptions and not os.environ.get("MLWRIGHT_DEBUG"):
             warnings.simplefilter("ignore")  # libraries talk to programmers; what users need are findings
         return function(options)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once, its threads too.
+
+    CPython would end it by the signal and not with a code, if the interrupt came while a library was imported: it
+    takes one that has passed through `exec` for unhandled, though it was caught (``_Py_UnhandledKeyboardInterrupt``).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _complain(

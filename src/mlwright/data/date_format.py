@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from mlwright.data.scalars import tidy_date
 
-__all__ = ["DateFormat", "date_format"]
+__all__ = ["FAMILIES", "DateFormat", "date_format", "shape"]
 
 _NUMERIC = (
     *(
@@ -42,6 +43,8 @@ _TIMES = (
 _WITH_TIME = (["%a %b %d %H:%M:%S %Y"], ["%a %b %d %H:%M:%S %z %Y"], ["%d/%b/%Y:%H:%M:%S %z"])
 _FAMILIES_NUMERIC = tuple([part + time for time in _TIMES] for part in _NUMERIC)
 _FAMILIES_NAMED = (*([part + time for time in _TIMES] for part in _NAMED), *_WITH_TIME)
+FAMILIES = (*_FAMILIES_NUMERIC, *_FAMILIES_NAMED)
+"""Every format that is tried; those of one family differ in their time alone."""
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)(?![a-z])"
@@ -54,6 +57,16 @@ _NAMED_START = re.compile(
 _NUMERIC_DATE = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,4}(?:[/.-][0-9]{1,4})?(?![0-9/.-])|[0-9]{8}(?![0-9])")
 _QUARTERED = re.compile(r"[0-9]{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?[0-9]{4}")
 _CHARACTERS = re.compile(r"[0-9A-Za-z.,:/+\- ]+")
+# All that `strptime` reads, and a little more: it compiles a format anew each time, so it is only asked where these fit.
+_SHAPES = {
+    **{f"%{code}": r"\s?\d{1,2}" for code in "dmyHIMS"},
+    **{f"%{code}": r"[^\d\s]{3,12}" for code in "aAbB"},
+    "%Y": r"\d{4}",
+    "%j": r"\d{1,3}",
+    "%f": r"\d{1,6}",
+    "%p": r"[^\d\s]{1,8}",
+    "%z": r"(?:[+-][\d:.]+|z)",
+}
 _NUMERIC_START = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d")
 
 
@@ -102,7 +115,8 @@ def date_format(words: Sequence[str]) -> DateFormat | None:
     best: tuple[int, list[str]] | None = None
     for family in families:
         # One format after the other over all words: `strptime` keeps only a few formats compiled.
-        if not any(_reads(word, form) for form in family for word in probes):
+        starting = [word for word in probes if shape(family[0]).match(word) is not None]
+        if not any(_reads(word, form) for form in family for word in starting):
             continue
         left, used = sample, []
         for form in family:
@@ -160,7 +174,25 @@ def _is_iso(word: str) -> bool:
     return True
 
 
+@cache
+def shape(form: str) -> re.Pattern[str]:
+    """Return a pattern that fits all that ``strptime`` reads by this format, and perhaps more.
+
+    Examples
+    --------
+    >>> bool(shape("%d %b %Y").fullmatch("3 Jan 2019")), bool(shape("%d %b %Y").fullmatch("3.1.2019"))
+    (True, False)
+    """
+    parts = (
+        _SHAPES[part] if part[0] == "%" else r"\s+" if part.isspace() else re.escape(part)
+        for part in re.findall(r"%.|\s+|[^%\s]+", form)
+    )
+    return re.compile("".join(parts), re.IGNORECASE)
+
+
 def _reads(word: str, form: str) -> bool:
+    if shape(form).fullmatch(word) is None:
+        return False
     try:
         dt.datetime.strptime(word, form)  # noqa: DTZ007 - only asked whether it can be read
     except ValueError:

@@ -31,7 +31,7 @@ from mlwright.lifecycle.records import records
 from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
 from mlwright.lifecycle.understand import checked, raw_schema, without_group
 from mlwright.metrics import of
-from mlwright.search import Journal, StudyData, StudyResult, TrialResult, parameter_importance, run_study
+from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go thr
 _ROUGH, _THOROUGH = (2, 1000), (5, 2000)  # repeats and rows of the importances
 _MOST_PREDICTIONS = 400_000  # for importances; and of one row by one tree: about five seconds
 _MOST_WALKS = 100_000_000
-_CELLS_A_SECOND = 200_000  # of a search: what trials can get through
+_CELLS_A_SECOND = 100_000  # of a search: what trials can get through
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_TESTED = 100_000  # test rows that the score is of
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
@@ -299,7 +299,7 @@ def build(
         lineage=dict(lineage) | {"seed": project.task_seed},
         notes=(*prepared.notes, *study.notes, *_thinned_note(prepared)),
         missing=missing_shares(columns),
-        parameters=parameter_importance(study.results, of(task), seed=project.task_seed),
+        parameters=study.parameters,
     )
     contents = replace(
         contents,

@@ -176,7 +176,7 @@ class Project:
     task_budget: str | float = "60s"
     task_split: str = "auto"
     task_holdout: float = 0.2
-    task_latency: str | float = "1ms"
+    task_latency: str | float = "150us"
     task_quality: str = "refit"
     task_trials: int | None = None
     task_contamination: float = 0.01

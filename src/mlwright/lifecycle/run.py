@@ -369,10 +369,7 @@ def _record(
     evaluation = built.evaluation
     tracker.log_trials(
         run_id,
-        [
-            {"number": r.trial.number, "score": r.score, "seconds": r.seconds, "model": r.trial.model}
-            for r in built.study.results
-        ],
+        [{**r.to_json(), **r.told, "seconds": r.seconds} for r in built.study.results],
         prepared.task.metric,
     )
     tracker.log_metrics(
@@ -407,6 +404,7 @@ def _record(
             "plan.json": canonical_json(plan),
             "split.safetensors": split_bytes(prepared),
             "evaluation.json": canonical_json(evaluation.to_json()),
+            "parameters.json": canonical_json(built.study.parameters),
             **built.contents.documents,
         },
     )

@@ -71,6 +71,7 @@ class Survey:
     results: list[TrialResult]
     weights: dict[int, float]
     choices: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

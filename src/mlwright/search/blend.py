@@ -22,7 +22,7 @@ _MOST_ROWS = 20_000
 _STEPS = 30
 _DRAWS = 10  # of rows, where there are so few that a choice on all of them would be by chance
 _FEW_ROWS = 5_000
-_PRICE = 2e-5  # a microsecond costs this share of the way from the worst baseline to the best trial
+_PRICE = 3e-5  # a microsecond costs this share of the way from the worst baseline to the best trial
 _VIEW_PRICE = 4.0  # microseconds for a further matrix row
 
 

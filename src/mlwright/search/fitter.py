@@ -31,6 +31,7 @@ __all__ = ["MOST_MEMBERS", "Fitter", "StudyData", "draws_by_seed", "iterations_t
 
 MOST_MEMBERS = 6  # of a blend
 _BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
+_MOST_DEAR = 4  # of them are among the dearest: what time is kept for
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _CACHE_BYTES = 2**29
 _ROWS_FOR_THREADS = 50_000
@@ -73,7 +74,7 @@ class StudyData:
     seed: int = 0
     weights: Floats | None = None
     quality: str = "refit"
-    latency: float = 1000.0
+    latency: float = 150.0
     rows: Ints | None = None
 
 
@@ -122,19 +123,19 @@ class Fitter:
 
     def _seconds_to_refit(self, results: list[TrialResult]) -> float:
         costs = sorted((self.refit_seconds(r) for r in results if r.trial.model != "dummy"), reverse=True)
-        members, workers = costs[:MOST_MEMBERS], self.executor.workers
+        members, workers = costs[:_MOST_DEAR], self.executor.workers
         linear = sum(self.refit_seconds(r) for r in results[: len(BASELINES)])
-        rows = len(self.data.y)
+        rows = len(self.data.y) if self.data.rows is None else len(self.data.rows)
         views = sum(
             self._view_seconds.get(view, 0.0) * rows for view in {result.trial.view for result in results}
         )
         return max(sum(members) / workers, max(members, default=0.0)) + linear + views
 
     def _seconds_after(self, results: list[TrialResult]) -> float:
-        """Return what the rows to predict afterwards will take with the slowest blend that may come."""
+        """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
         views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
         models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
-        a_row = views + sum(models[:MOST_MEMBERS])
+        a_row = views + sum(models[:_MOST_DEAR])
         rows, shuffled = self.rows_after
         return rows * a_row + min(shuffled * a_row, _IMPORTANCE_SECONDS)
 
@@ -144,20 +145,31 @@ class Fitter:
             self._row_seconds[of] = min(seconds, self._row_seconds.get(of, math.inf))
 
     def _refit_share(self) -> float:
-        """Return the seconds that one thread needs for all rows, for each second that the folds took."""
+        """Return the seconds that one thread needs for a refit, for each second that the folds took.
+
+        A refit is on all rows; where trials see a sample, on as many as they see at least.
+        """
+        rows = self.data.rows
+        return self._share_of(len(self.data.y) if rows is None else len(rows))
+
+    def _share_of(self, n_rows: int) -> float:
         folds = self.folds
         waves = self.waves
         alone = self._threads(len(folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
-        return _REFIT_FACTOR * alone / max(1, waves) * len(self.data.y) / max(1.0, n_fitted)
+        return _REFIT_FACTOR * alone / max(1, waves) * n_rows / max(1.0, n_fitted)
 
     def _threads(self, n_fits: int) -> int:
         """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
         return self.executor.workers if n_fits == 1 and len(self.data.y) >= _ROWS_FOR_THREADS else 1
 
     def refit_seconds(self, result: TrialResult) -> float:
-        """Return how long one thread will take to fit the trial on all rows."""
+        """Return how long one thread will take to refit the trial."""
         return self._refit_share() * result.seconds
+
+    def seconds_on_all_rows(self, result: TrialResult) -> float:
+        """Return how long one thread would take to fit the trial on all rows, those left out of a sample included."""
+        return self._share_of(len(self.data.y)) * result.seconds
 
     # Folds
 

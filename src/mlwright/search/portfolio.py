@@ -35,6 +35,8 @@ class Configuration:
         Of the training part: fewer it could not split, or would learn by heart; more would take too long.
     most_classes : int
         Of a multiclass task.
+    most_columns : int
+        Features of the table: with more it would take too long, or too much memory.
     needs : Kind, optional
         A kind of column without which it would only repeat another one.
     """
@@ -46,11 +48,14 @@ class Configuration:
     least_rows: int = 0
     most_rows: int = 10**9
     most_classes: int = 10**6
+    most_columns: int = 10**6
     needs: Kind | None = None
 
     def fits(self, task: Task, schema: Schema, n_rows: int) -> bool:
         """Return whether it is worth trying on such a table."""
         if not self.least_rows <= n_rows <= self.most_rows:
+            return False
+        if len(schema.features) > self.most_columns:
             return False
         if task.kind is TaskKind.MULTICLASS and len(task.labels) > self.most_classes:
             return False
@@ -67,7 +72,9 @@ def _lightgbm(view: str, **params: Any) -> Configuration:
 
 def _catboost(view: str, **params: Any) -> Configuration:
     depth = params.get("depth", 6)
-    return Configuration("catboost", view, params, least_rows=3 * 2**depth if depth > 6 else 0)
+    return Configuration(
+        "catboost", view, params, least_rows=3 * 2**depth if depth > 6 else 0, most_columns=5000
+    )
 
 
 CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
@@ -75,22 +82,37 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
         "dummy": Configuration("dummy", "linear"),  # reads no column: the view is the one that is made anyway
         "linear": Configuration("linear", "linear", {"alpha": 1.0}),
         "lightgbm": _lightgbm("native", learning_rate=0.05, num_leaves=31, feature_fraction=0.8),
+        # Few borders are as good on few rows, and quicker; places on a map need many.
         "catboost": _catboost("encoded", learning_rate=0.06, depth=6, border_count=64),
+        "catboost_fine": _catboost("encoded", learning_rate=0.06, depth=6),
         "catboost_native": Configuration(
             "catboost",
             "native",
             {"learning_rate": 0.08, "depth": 6, "border_count": 64, "max_ctr_complexity": 1},
             most_classes=2,
             most_rows=100_000,
+            most_columns=1000,
             needs=Kind.CATEGORICAL,
         ),
-        "mlp": Configuration("mlp", "linear", least_rows=100, most_rows=100_000),
-        "mlp_pieces": Configuration(
-            "mlp", "linear", {"n_pieces": 16, "width": 96, "dropout": 0.15}, least_rows=300, most_rows=50_000
+        "mlp": Configuration(
+            "mlp",
+            "linear",
+            {"n_layers": 2, "n_pieces": 8, "dropout": 0.1, "learning_rate": 0.02},
+            least_rows=100,
+            most_rows=100_000,
+            most_columns=5000,
         ),
-        "discriminant": Configuration("discriminant", "linear"),
-        "discriminant_quadratic": Configuration("discriminant", "linear", {"alpha": 0.5}, least_rows=200),
-        "kernel": Configuration("kernel", "linear", least_rows=60, most_rows=20_000),
+        "mlp_plain": Configuration("mlp", "linear", least_rows=100, most_rows=50_000, most_columns=5000),
+        "mlp_pieces": Configuration(
+            "mlp", "linear", {"n_pieces": 8}, least_rows=300, most_rows=20_000, most_columns=1000
+        ),
+        "discriminant": Configuration("discriminant", "linear", most_columns=200),
+        "discriminant_quadratic": Configuration(
+            "discriminant", "linear", {"alpha": 0.3, "shrinkage": 0.02}, least_rows=200, most_columns=200
+        ),
+        "kernel": Configuration(
+            "kernel", "linear", {"alpha": 0.1}, least_rows=60, most_rows=20_000, most_columns=1000
+        ),
         "lightgbm_encoded": _lightgbm("encoded", learning_rate=0.05, num_leaves=20, feature_fraction=0.43),
         "lightgbm_extra": _lightgbm(
             "encoded", learning_rate=0.04, num_leaves=64, feature_fraction=0.55, extra_trees=True
@@ -103,11 +125,15 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
         "catboost_deep": _catboost("encoded", learning_rate=0.06, depth=8, l2_leaf_reg=6.0, border_count=128),
         "lightgbm_large": _lightgbm(
             "native",
-            learning_rate=0.03,
-            num_leaves=128,
-            min_data_in_leaf=40,
-            feature_fraction=0.7,
+            learning_rate=0.04,
+            num_leaves=127,
+            min_data_in_leaf=20,
+            feature_fraction=0.8,
             bagging_fraction=0.8,
+            lambda_l2=1.0,
+        ),
+        "lightgbm_extra_large": _lightgbm(
+            "encoded", learning_rate=0.06, num_leaves=127, feature_fraction=0.9, extra_trees=True
         ),
         "catboost_random": _catboost(
             "encoded",
@@ -127,7 +153,8 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
     }
 )
 
-_ORDER = (
+_MANY_ROWS = 5000
+_FEW = (
     "dummy",
     "linear",
     "lightgbm",
@@ -141,6 +168,7 @@ _ORDER = (
     "lightgbm_encoded",
     "discriminant_quadratic",
     "linear_strong",
+    "mlp_plain",
     "mlp_pieces",
     "catboost_deep",
     "linear_weak",
@@ -149,8 +177,27 @@ _ORDER = (
     "catboost_shallow",
     "lightgbm_stumps",
 )
+_MANY = (
+    "dummy",
+    "linear",
+    "lightgbm",
+    "catboost_fine",
+    "lightgbm_large",
+    "mlp",
+    "lightgbm_extra_large",
+    "catboost_native",
+    "catboost_deep",
+    "lightgbm_encoded",
+    "lightgbm_extra",
+    "discriminant",
+    "mlp_plain",
+    "lightgbm_small",
+    "catboost_random",
+    "kernel",
+    "linear_strong",
+)
 _LINKED = (Objective.SQUARED, Objective.ABSOLUTE, Objective.QUANTILE)  # the others have a link of their own
-_IN_LOGARITHMS = ("catboost", "lightgbm", "lightgbm_small", "linear")
+_IN_LOGARITHMS = ("catboost", "catboost_fine", "mlp", "lightgbm", "lightgbm_small", "linear")
 
 
 def portfolio(task: Task, schema: Schema, y: Floats) -> list[Trial]:
@@ -159,10 +206,11 @@ def portfolio(task: Task, schema: Schema, y: Floats) -> list[Trial]:
     Positive targets whose logarithm is far less skewed are also fitted in logarithms. Few rows get no configuration
     that could not split them, or would only learn them by heart.
     """
-    order = [CANDIDATES[name] for name in _ORDER]
+    names = _FEW if len(y) < _MANY_ROWS else _MANY
+    order = [CANDIDATES[name] for name in names]
     if task.kind is TaskKind.REGRESSION and task.objective in _LINKED and _gains_by_log(task, y):
-        twins = [replace(CANDIDATES[name], link="log") for name in _IN_LOGARITHMS]
-        after = order.index(CANDIDATES["catboost"]) + 1
+        twins = [replace(CANDIDATES[name], link="log") for name in _IN_LOGARITHMS if name in names]
+        after = next(i for i, each in enumerate(order) if each.model == "catboost") + 1
         order[after:after] = twins
     fitting = [each for each in order if each.fits(task, schema, len(y))]
     return [

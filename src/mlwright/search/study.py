@@ -24,6 +24,7 @@ from mlwright.search.blend import blend, price
 from mlwright.search.calibrate import calibrate
 from mlwright.search.fitter import Fitter, StudyData, draws_by_seed
 from mlwright.search.memory import fits_into_memory
+from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.trial import Trial, TrialResult
@@ -40,11 +41,16 @@ _TYPICAL = 20.0  # iterations that boosting takes, times its learning rate
 _HIGHEST_RATE = 0.25
 _LOOK = 8  # proposals between two looks at the blend
 _PATIENCE = 24  # proposals in a row that the blend does not use: then no better one is to be expected
+_ROWS_A_PROPOSAL = (
+    100  # few rows cannot tell many configurations apart: the best of them would be so by chance
+)
+_FEWEST_PROPOSALS = 6
 _HOPELESS = (
     0.25  # of the way from the best trial to the dummy: a proposal so poor on its first folds is given up
 )
 _MOST_SEEDS = 2
 _SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
+_SAFE = 0.75  # of the time for a refit on more rows than were tried
 _SEEDED_SHARE = 0.5  # of the time that is left when the search is over
 
 
@@ -68,6 +74,8 @@ class StudyResult:
         ``dummy`` and ``linear``, refitted alike; their views are in `baseline_plans`.
     choices : dict
         What the clock decided besides the trials: ``seeds`` of each refit and ``refit_rows``. A replay repeats them.
+    parameters : dict
+        By learner, which share of its trials' differences each hyperparameter explains.
     notes : tuple of str
         What a reader of the report should know, as that a long table was sampled.
     """
@@ -80,6 +88,7 @@ class StudyResult:
     baselines: dict[str, Ensemble]
     baseline_plans: dict[str, FeaturePlan] = field(default_factory=dict)
     choices: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -177,7 +186,12 @@ class _Study:
         yield from self.planned
         planned = self.planned
         number, idle = len(planned), 0
-        while idle < _PATIENCE and (number in done or self._time_left() > self._least_seconds()):
+        most = number + max(_FEWEST_PROPOSALS, len(self.data.y) // _ROWS_A_PROPOSAL)
+        while (
+            number < most
+            and idle < _PATIENCE
+            and (number in done or self._time_left() > self._least_seconds())
+        ):
             if (number - len(planned)) % _LOOK == 0:
                 self.weights = blend(self.data, self.results, self.metric)
                 recent = range(number - _LOOK, number)
@@ -326,9 +340,10 @@ class _Study:
         """Return on how many rows the chosen are refitted, where trials saw a sample; None for all of them."""
         if self.data.rows is None:
             return None
-        seconds = sum(self.fitter.refit_seconds(result) for result, _ in chosen)
+        baselines = self.results[: len(BASELINES)]
+        seconds = sum(self.fitter.seconds_on_all_rows(r) for r in [*(r for r, _ in chosen), *baselines])
         spare = max(0.0, self.fitter.time_for_refit(self.deadline.left, self.results))
-        share = min(1.0, spare / max(seconds, 1e-9))
+        share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))
 
     def finish(self, choices: dict[str, int]) -> StudyResult:
@@ -370,6 +385,7 @@ class _Study:
             baselines,
             baseline_plans,
             choices,
+            parameter_importance(self.results, self.metric, seed=data.seed),
             self._notes(rows),
         )
 

@@ -99,7 +99,8 @@ class Endpoint:
         self.limits = limits or Limits()
         self.status = status or Status()
         self.metrics = metrics or Metrics()
-        self.metrics.watch(self._gauges)
+        if not self.metrics.is_watched:
+            self.show()
         self._channel = None if log is None else log.channel(name, version, predictor.sha256)
         if log is not None:
             log.watch = self.sample
@@ -429,6 +430,10 @@ class Endpoint:
         yield "mlwright_stopped", {}, float(self.status.stopped)
         if self.log is not None:
             yield "mlwright_log_waiting_bytes", {}, float(self.log.waiting_bytes)
+
+    def show(self) -> None:
+        """Let the gauges of ``/metrics`` be this endpoint's; of those that count together, the live one's are told."""
+        self.metrics.watch(self._gauges)
 
     def _metrics(self) -> Response:
         self.sample()

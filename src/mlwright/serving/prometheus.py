@@ -122,6 +122,11 @@ class Metrics:
         """Ask `gauges` for name, labels and number of each gauge of this process whenever the text is asked for."""
         self._gauges = [gauges]
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody's gauges are told."""
+        return bool(self._gauges)
+
     def text(self) -> str:
         """Return all numbers in the text format."""
         told: dict[str, dict[str, float]] = {}

@@ -111,7 +111,7 @@ class Service:
     def swap(self, endpoint: Endpoint, fallback: Endpoint | None = None) -> None:
         """Let `endpoint` answer from the next request on. To be called between two requests, from the event loop."""
         self.endpoint, self.fallback = endpoint, fallback
-        endpoint.metrics.watch(endpoint._gauges)  # noqa: SLF001 - of all endpoints that count together, this one is told of
+        endpoint.show()
         self.settle()
 
     def challenge(self, endpoint: Endpoint | None) -> None:
@@ -167,7 +167,7 @@ class Service:
         if status.stopped:
             return self.fall_back(path, body, headers, "the model is stopped")
         endpoint, challenger = self.endpoint, self.challenger
-        if challenger is not None:
+        if challenger is not None and not _names_version(path):
             rollout = self.rollout
             if rollout.canary and is_canary(_key(body, rollout.entity), rollout.canary):
                 endpoint = challenger
@@ -253,6 +253,14 @@ def _key(body: bytes, entity: str | None) -> bytes:
 def _predicts(path: str) -> bool:
     found = match(path)
     return found is not None and found[0].permission == "predict"
+
+
+def _names_version(path: str) -> bool:
+    """Whether the path asks for one version, which is the champion or none: no other may answer in its place."""
+    if path == "/predict":
+        return False
+    found = match(path)
+    return found is not None and "version" in found[1]
 
 
 def _unreadable(route: Route, headers: Mapping[bytes, bytes]) -> Response | None:

@@ -35,6 +35,7 @@ __all__ = [
 
 _LABELS = {TaskKind.BINARY: ("no", "yes"), TaskKind.MULTICLASS: ("a", "b", "c"), TaskKind.REGRESSION: ()}
 _METRICS = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind.REGRESSION: "rmse"}
+_NO_METRIC = "stability"  # of a task without a target, as `lifecycle.unlabelled` has it
 _TARGET = "target"
 
 
@@ -74,7 +75,7 @@ def sample_context(
     Parameters
     ----------
     kind : TaskKind
-        Of the target.
+        Of the target; a kind that needs none has none.
     n_rows : int, default=400
         From 0; a table of few rows may give cause for findings.
     seed : int
@@ -93,7 +94,7 @@ def sample_context(
     amount = rng.normal(50.0, 10.0, n_rows)
     plan = rng.integers(0, 3, n_rows)
     signal = (amount - 50.0) / 10.0 + plan - 1.0 + rng.normal(0.0, 1.0, n_rows)
-    labels = _LABELS[kind]
+    labels = _LABELS.get(kind, ())
     if labels:
         y = np.digitize(signal, np.linspace(-1.0, 1.0, len(labels) + 1)[1:-1]).astype(np.float64)
         target: list[Any] = [labels[int(code)] for code in y]
@@ -111,17 +112,18 @@ def sample_context(
         name: pa.array([None] * n_rows if empty else values, types.get(name, pa.string()))
         for name, values in data.items()
     }
-    arrays[_TARGET] = pa.array(target, pa.string() if labels else pa.float64())
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("amount", Kind.NUMERIC, dtype="float"),
         Column("plan", Kind.CATEGORICAL),
         Column("member", Kind.BOOLEAN, dtype="bool"),
         Column("since", Kind.DATETIME, dtype="timestamp"),
         Column("note", Kind.TEXT),
-        Column(
-            _TARGET, Kind.CATEGORICAL if labels else Kind.NUMERIC, Role.TARGET, "str" if labels else "float"
-        ),
     )
+    if not kind.needs_target:
+        return context_of(arrays, columns, np.zeros(n_rows), Task(kind, "", _NO_METRIC))
+    arrays[_TARGET] = pa.array(target, pa.string() if labels else pa.float64())
+    of_target = (Kind.CATEGORICAL, Role.TARGET, "str") if labels else (Kind.NUMERIC, Role.TARGET, "float")
+    columns = (*columns, Column(_TARGET, *of_target))
     return context_of(arrays, columns, y, Task(kind, _TARGET, _METRICS[kind], labels))
 
 

@@ -7,6 +7,7 @@ from what the migrations give. A local one is made in the store's ``tmp`` and re
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -22,9 +23,19 @@ from typing import Any
 from mlwright.core.errors import MlwrightError, StoreError, UsageError
 from mlwright.tracking.store import Store, sqlite_uri
 
-__all__ = ["open_client", "prepare_database", "quiet_import", "translated"]
+__all__ = ["import_frames", "open_client", "prepare_database", "quiet_import", "translated"]
 
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+
+
+def import_frames() -> None:
+    """Import the data frames that MLflow imports, before it does so in a thread of its own.
+
+    Whoever finds them half imported in ``sys.modules``, as scikit-learn does at each fit, fails by it.
+    """
+    for name in ("pandas", "polars"):
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
 
 
 def quiet_import() -> None:

@@ -21,7 +21,7 @@ from mlwright.core.errors import StoreError, UsageError
 from mlwright.core.files import write_atomic
 from mlwright.data.schema import Schema
 from mlwright.tracking import champions, registry
-from mlwright.tracking.opening import open_client, translated
+from mlwright.tracking.opening import import_frames, open_client, translated
 from mlwright.tracking.registration import register
 from mlwright.tracking.relocate import relocate
 from mlwright.tracking.store import Store
@@ -294,6 +294,7 @@ class Tracker:
                 return
             self._begun = True
         if in_thread:
+            import_frames()
             # A daemon: a run that fails at once does not wait for MLflow. Nothing half is left, see `opening`.
             threading.Thread(target=self._open, name="mlflow-opening", daemon=True).start()
         else:

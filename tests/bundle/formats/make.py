@@ -1,46 +1,74 @@
-"""Make the stored example of the current format: ``python tests/bundle/formats/make.py``. It never overwrites one.
+"""Make stored examples of the current format: ``python tests/bundle/formats/make.py``. It never overwrites one.
 
-It holds every kind of transform and of model, so that a later reader shows that it still reads all of them.
+Together they hold every kind of transform and of model, so that a later reader shows that it still reads all of them.
+An example is made once, and stays: `1` was written by the first reader's own writer. To hold a new kind, add a function
+here and its name to `EXAMPLES`.
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from customers import rows
 from mlwright import bundle
+from mlwright.bundle import Contents
 from mlwright.core.clock import Deadline
 from mlwright.data.schema import Kind
+from mlwright.lifecycle import clusters, unlabelled
 from mlwright.lifecycle.build import build, prepare
 from mlwright.lifecycle.project import Project
-from mlwright.search import TrialResult
+from mlwright.lifecycle.without_target import build_unlabelled
+from mlwright.search import TrialResult, study
+from mlwright.unlabelled.cluster import Choice, Way
 
-TRIALS = [
+HERE = Path(__file__).parent
+PLAIN = [
     ("dummy", "native", {}),
     ("linear", "linear", {"alpha": 1.0}),
     ("lightgbm", "native", {"num_leaves": 4, "learning_rate": 0.2}),
     ("catboost", "encoded", {"depth": 3, "learning_rate": 0.2}),
 ]
+LATER = [
+    ("dummy", "linear", {}),
+    ("linear", "linear", {"alpha": 1.0}),
+    ("discriminant", "linear", {}),
+    ("discriminant", "linear", {"alpha": 0.5}),
+    ("kernel", "linear", {"n_centres": 20}),
+    ("mlp", "linear", {"width": 8, "members": 1}),
+    ("mlp", "linear", {"width": 8, "members": 1, "n_pieces": 4}),
+    ("catboost", "native", {"depth": 2, "learning_rate": 0.2, "max_ctr_complexity": 1}),
+    ("lightgbm", "encoded", {"num_leaves": 4, "learning_rate": 0.2}),
+]
 WORDS = ("slow line", "good price", "calls often", "never answers", "moved house")
+SATISFIED = ("very low", "low", "medium", "high", "very high")
+SPENT = ("0-10", "10-20", "20-50", "50-100", "100+")
 
 
-def table() -> pa.Table:
-    """Return customers with a note of a few words and a city of many levels."""
-    made = rows(200)
+def customers(n: int, **columns: Callable[[int], object]) -> pa.Table:
+    """Return customers with further columns, each a function of the row's number."""
+    made = rows(n)
     for number, row in enumerate(made):
         row["charges"] = None if row["charges"] == "" else row["charges"]
-        row["city"] = f"city {number % 40}"
-        row["note"] = f"{WORDS[number % 5]} and {WORDS[number // 5 % 5]}"
+        for name, value in columns.items():
+            row[name] = value(number)
     return pa.Table.from_pylist(made)
 
 
-def main() -> None:
-    """Replay four small trials and write what they give, with equal weights."""
-    project = Project(name="stored", task_target="churned", data_kinds={"note": str(Kind.TEXT)})
-    prepared = prepare(table(), project)
+def note(number: int) -> str:
+    """Return a few words."""
+    return f"{WORDS[number % 5]} and {WORDS[number // 5 % 5]}"
+
+
+def replayed(table: pa.Table, trials: list[tuple[str, str, dict]], **project: object) -> Contents:
+    """Return what a replay of small trials gives, blended with equal weights."""
+    made = Project(name="stored", task_target="churned", **project)
+    prepared = prepare(table, made)
     folds = len(prepared.split.folds)
     replay = [
         TrialResult.from_json(
@@ -55,13 +83,76 @@ def main() -> None:
                 "n_iterations": [5] * folds if model != "linear" else [500] * folds,
             }
         )
-        for number, (model, view, params) in enumerate(TRIALS)
+        for number, (model, view, params) in enumerate(trials)
     ]
-    from mlwright.search import study
 
-    study._blend = lambda _data, results, _covered: {r.trial.number: 1 / len(results) for r in results}
-    contents = build(prepared, project, Deadline(1e9), lineage={}, replay=replay).contents
-    bundle.write(contents, Path(__file__).parent / str(bundle.FORMAT))
+    def equal(_data: object, results: list[TrialResult], _metric: object) -> dict[int, float]:
+        return {result.trial.number: 1 / len(results) for result in results}
+
+    with mock.patch.object(study, "blend", equal):
+        return build(prepared, made, Deadline(1e9), lineage={}, replay=replay, rough=True).contents
+
+
+def found(table: pa.Table, way: Way | None = None, **project: object) -> Contents:
+    """Return what a run without a target gives; clusters are found in the way that is named."""
+    made = Project(name="stored", **project)
+    prepared = unlabelled.prepare(table, made)
+    choice = None if way is None else Choice((way,), 0, found=True)
+    with mock.patch.object(clusters, "choose", return_value=choice):
+        return build_unlabelled(prepared, made, lineage={}).contents
+
+
+def plain() -> Contents:
+    """Return the four learners that were first."""
+    table = customers(200, city=lambda i: f"city {i % 40}", note=note)
+    return replayed(table, PLAIN, data_kinds={"note": str(Kind.TEXT)})
+
+
+def learners() -> Contents:
+    """Return the learners and the transforms that came after them."""
+    table = customers(
+        100,
+        city=lambda i: f"city {i % 40}",
+        note=note,
+        satisfied=lambda i: SATISFIED[i * 7 % 5],
+        spent=lambda i: SPENT[i * 3 % 5],
+        called=lambda i: f"2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}",
+    )
+    return replayed(table, LATER, data_kinds={"note": str(Kind.TEXT)})
+
+
+def anomalies() -> Contents:
+    """Return the looks at unusual rows."""
+    table = customers(14, city=lambda i: f"city {i % 9}", note=note)
+    ignored = ("customer_id", "churned")
+    kinds = {"note": str(Kind.TEXT)}
+    return found(table, task_kind="anomaly", task_holdout=0.0, data_ignore=ignored, data_kinds=kinds)
+
+
+def groups(model: str, **params: object) -> Contents:
+    """Return two groups of rows, found in one way."""
+    random = np.random.default_rng(0)
+    x, y = np.concatenate([random.normal(size=(60, 2)) + far for far in (0.0, 8.0)]).T
+    table = pa.table({"x": x, "y": y, "colour": [("red", "green")[i // 60] for i in range(120)]})
+    return found(table, Way(model, 2, params, (1.0,), (0.0,), 0.5), task_kind="cluster")
+
+
+EXAMPLES: Mapping[str, Callable[[], Contents]] = {
+    "": plain,
+    "-learners": learners,
+    "-anomaly": anomalies,
+    "-k-means": lambda: groups("k_means"),
+    "-gaussian-mixture": lambda: groups("gaussian_mixture", covariance="full"),
+    "-density-clusters": lambda: groups("density_clusters", min_share=0.05),
+}
+
+
+def main() -> None:
+    """Write the examples that are not there."""
+    for name, make in EXAMPLES.items():
+        path = HERE / f"{bundle.FORMAT}{name}"
+        if not path.exists():
+            bundle.write(make(), path)
 
 
 if __name__ == "__main__":
