@@ -20,10 +20,13 @@ _LEAST_WEIGHT = 0.04  # of the blend; lighter members are not worth their latenc
 _MOST_CANDIDATES = 12
 _MOST_ROWS = 20_000
 _STEPS = 30
-_DRAWS = 10  # of rows, where there are so few that a choice on all of them would be by chance
+_DRAWS = (
+    10  # of rows: a choice made once on all of them would follow chance; half as many where rows are many
+)
 _FEW_ROWS = 5_000
-_PRICE = 3e-5  # a microsecond costs this share of the way from the worst baseline to the best trial
-_VIEW_PRICE = 4.0  # microseconds for a further matrix row
+_MOST_DRAWN = 7_000
+_PRICE = 6e-5  # a microsecond costs this share of the way from the worst baseline to the best trial
+_VIEW_PRICE, _CELL_PRICE = 3.0, 0.2  # microseconds for a further matrix row, and for each of its columns
 
 
 def price(result: TrialResult, n_outputs: int) -> float:
@@ -36,7 +39,7 @@ def price(result: TrialResult, n_outputs: int) -> float:
 def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> dict[int, float]:
     """Return the weight of every trial by number: a greedy selection that pays for latency (Caruana et al. 2004).
 
-    Where rows are few the selection is made on several draws of them and averaged, so that it does not follow chance.
+    The selection is made on several draws of the rows and averaged, so that it does not follow chance.
     """
     weights = dict.fromkeys((result.trial.number for result in results), 0.0)
     candidates = _candidates(results, metric)
@@ -49,18 +52,16 @@ def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> di
         metric,
         prices=prices,
         views=[result.trial.view for result in candidates],
+        a_view=_VIEW_PRICE + _CELL_PRICE * len(data.schema.features),
         most=data.latency,
         weights=None if data.weights is None else data.weights[rows],
     )
     shares = np.zeros(len(candidates))
-    if len(rows) < _FEW_ROWS and len(candidates) > 1:
-        draw = seeds.generator(data.seed, "blend")
-        n_kept = max(1, round(0.7 * len(rows)))
-        for _ in range(_DRAWS):
-            shares += selection.choose(draw.choice(len(rows), n_kept, replace=False))
-        shares /= _DRAWS
-    else:
-        shares += selection.choose(np.arange(len(rows)))
+    draw = seeds.generator(data.seed, "blend")
+    n_kept = max(1, min(_MOST_DRAWN, round(0.7 * len(rows))))
+    n_draws = _DRAWS if len(rows) < _FEW_ROWS else _DRAWS // 2
+    for _ in range(n_draws):
+        shares += selection.choose(draw.choice(len(rows), n_kept, replace=False)) / n_draws
     for index, share in selection.trimmed(shares).items():
         weights[candidates[index].trial.number] = share
     return weights
@@ -107,6 +108,8 @@ class Selection:
         Microseconds a row.
     views : sequence of str
         The matrix that each candidate reads; a further one has a price as well.
+    a_view : float
+        Microseconds that a further matrix row takes.
     most : float
         Microseconds that a blend may take, unless even the cheapest candidate takes more.
     weights : ndarray of shape (n_rows,), optional
@@ -121,6 +124,7 @@ class Selection:
         *,
         prices: Floats,
         views: Sequence[str],
+        a_view: float = _VIEW_PRICE,
         most: float = math.inf,
         weights: Floats | None = None,
     ) -> None:
@@ -128,7 +132,7 @@ class Selection:
             raise ValueError("no row has a prediction of every candidate")
         self.y, self.predictions, self.metric = y, list(predictions), metric
         self.prices, self.views, self.most = np.asarray(prices, dtype=np.float64), list(views), most
-        self.weights = weights
+        self.a_view, self.weights = a_view, weights
 
     def _score(self, rows: np.ndarray, mean: Floats) -> float:
         weights = None if self.weights is None else self.weights[rows]
@@ -167,7 +171,7 @@ class Selection:
         members = counts > 0
         members[new] = True
         read = {self.views[i] for i in np.flatnonzero(members)}
-        return float(self.prices[members].sum()) + _VIEW_PRICE * (len(read) - 1)
+        return float(self.prices[members].sum()) + self.a_view * (len(read) - 1)
 
     def trimmed(self, shares: Floats) -> dict[int, float]:
         """Return the heaviest shares, scaled to sum to 1, without those that are light or too dear together."""

@@ -29,7 +29,7 @@ from mlwright.search.trial import Trial, TrialResult
 
 __all__ = ["MOST_MEMBERS", "Fitter", "StudyData", "draws_by_seed", "iterations_to_refit", "linked"]
 
-MOST_MEMBERS = 6  # of a blend
+MOST_MEMBERS = 5  # of a blend
 _BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
 _MOST_DEAR = 4  # of them are among the dearest: what time is kept for
 _REFIT_FACTOR = 1.05  # more rows carry a few more trees

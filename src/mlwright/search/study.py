@@ -16,6 +16,7 @@ from mlwright.core import kinds, seeds
 from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints
+from mlwright.data.schema import TaskKind
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
 from mlwright.metrics.base import Metric
@@ -186,7 +187,7 @@ class _Study:
         yield from self.planned
         planned = self.planned
         number, idle = len(planned), 0
-        most = number + max(_FEWEST_PROPOSALS, len(self.data.y) // _ROWS_A_PROPOSAL)
+        most = number + max(_FEWEST_PROPOSALS, self._telling_rows() // _ROWS_A_PROPOSAL)
         while (
             number < most
             and idle < _PATIENCE
@@ -208,6 +209,13 @@ class _Study:
 
     def _time_left(self) -> float:
         return self.fitter.time_for_trials(self.deadline.left, self.results)
+
+    def _telling_rows(self) -> int:
+        """Return how many rows tell configurations apart: of two classes the rarer one decides."""
+        y = self.data.y
+        if self.data.task.kind is not TaskKind.BINARY:
+            return len(y)
+        return min(len(y), 4 * int(np.bincount(y.astype(np.int64), minlength=2).min()))
 
     def _least_seconds(self) -> float:
         """Return what the quickest real trial took: with less left nothing more can be tried."""
