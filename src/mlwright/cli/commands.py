@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "doctor",
+    "explain",
+    "export",
     "gc",
     "init",
     "models",
@@ -103,8 +105,12 @@ def serve(options: argparse.Namespace) -> int:
     folder = Path(options.model)
     here = load_project(folder) if (folder / FILE).is_file() else None
     bundle = None if here else bundle_at(options.model)
+    if options.known_as is not None and bundle is None:
+        raise UsageError(
+            "--as names the bundle at a path; a registered model has its name", got=options.model
+        )
     if bundle is not None:
-        name, version = bundle.resolve().name, "0"
+        name, version = _known_as(options.known_as or bundle.resolve().name)
     else:
         store = find_store(named=options.store)
         selector = options.model if here is None else here.name
@@ -145,6 +151,14 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _known_as(text: str) -> tuple[str, str]:
+    """Return the name and the version that answers of the bundle at a path carry."""
+    name, _, version = text.partition("/")
+    if not name or "/" in version or not text.isprintable():
+        raise UsageError("not a name to serve under", got=text, allowed="NAME or NAME/VERSION")
+    return name, version or "0"
+
+
 def stop(options: argparse.Namespace) -> int:
     """``mlwright stop``."""
     did = _switch(options).stop()
@@ -173,6 +187,22 @@ def _switch(options: argparse.Namespace) -> Switch:
     return Switch(store.root, options.model)
 
 
+def export(options: argparse.Namespace) -> int:
+    """``mlwright export``."""
+    from mlwright.lifecycle.export import export as verb
+
+    done = verb(
+        options.target,
+        options.model,
+        options.output,
+        image=options.image,
+        force=options.force,
+        store=options.store,
+    )
+    show.plain(options, done.to_json(), "\n".join(f"wrote {file}" for file in done.files))
+    return 0
+
+
 def predict(options: argparse.Namespace) -> int:
     """``mlwright predict``."""
     from mlwright.cli.progress import progress
@@ -190,6 +220,16 @@ def predict(options: argparse.Namespace) -> int:
     show.plain(
         options, done.to_json(), f"{done.rows:,} rows predicted by {done.model}, written to {done.output}"
     )
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """``mlwright explain``."""
+    from mlwright.cli.explained import explained
+    from mlwright.lifecycle.explain import explain as verb
+
+    found = verb(options.model, options.record, store=options.store)
+    show.plain(options, found.to_json(), explained(found))
     return 0
 
 

@@ -162,6 +162,12 @@ def _serving(command: Any) -> None:
     serve.add_argument(
         "model", help="a registered model (churn, churn@challenger, churn/3) or a bundle's path"
     )
+    serve.add_argument(
+        "--as",
+        metavar="NAME",
+        dest="known_as",
+        help="what answers call the bundle at a path: NAME or NAME/VERSION",
+    )
     serve.add_argument("--host", help="address to bind (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port (default 8000; 0 takes a free one)")
     serve.add_argument("--no-log", action="store_true", help="do not log predictions")
@@ -179,6 +185,15 @@ def _serving(command: Any) -> None:
     start = command("start", "let a model that was stopped answer again", "mlwright start churn")
     start.add_argument("model", help="a registered model's name")
 
+    export = command(
+        "export", "write what serves a model in a container or a cluster", "mlwright export docker churn"
+    )
+    export.add_argument("target", help="docker (Dockerfile, compose file, bundle) or k8s (manifests)")
+    export.add_argument("model", help="a registered model or a bundle's path")
+    export.add_argument("-o", "--output", metavar="DIR", help="where to (default: MODEL-docker or MODEL-k8s)")
+    export.add_argument("--image", help="the image's name (default mlwright-MODEL:VERSION)")
+    export.add_argument("--force", action="store_true", help="replace files that are there")
+
     predict = command(
         "predict", "predict a file of any size", "mlwright predict churn new.csv -o predictions.csv"
     )
@@ -192,6 +207,12 @@ def _serving(command: Any) -> None:
         help="where to: a .csv, .tsv, .jsonl or .parquet file",
     )
     predict.add_argument("--query", help="for a database: a table or a SELECT")
+
+    explain = command(
+        "explain", "show what each column adds to one prediction", "mlwright explain churn record.json"
+    )
+    explain.add_argument("model", help="a registered model or a bundle's path")
+    explain.add_argument("record", help="a JSON file that holds one record, a field each feature")
 
     trace = command(
         "trace",

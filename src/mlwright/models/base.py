@@ -119,6 +119,37 @@ class Model(ABC):
         """
         return lambda: self.predict_row(row)
 
+    @property
+    def margin_scale(self) -> str | None:
+        """The scale of `margins` and `contributions`; None where the fitted model cannot explain itself.
+
+        ``"log-odds"`` of the second class, ``"score"`` (one a class, before softmax), ``"log"`` of the value, or
+        ``"value"``.
+        """
+        return None
+
+    def margins(self, X: Floats) -> Floats:
+        """Return the predictions before their link, shape (n_rows, n_outputs).
+
+        Raises
+        ------
+        NotImplementedError
+            Where `margin_scale` is None.
+        """
+        raise NotImplementedError(f"{self.kind} has no margins")
+
+    def contributions(self, X: Floats) -> Floats:
+        """Return exact Shapley values of the margins, shape (n_rows, n_outputs, n_columns + 1).
+
+        The last column is the expected margin; all columns of a row add up to its margin.
+
+        Raises
+        ------
+        NotImplementedError
+            Where `margin_scale` is None.
+        """
+        raise NotImplementedError(f"{self.kind} does not explain its predictions")
+
     @abstractmethod
     def state(self) -> State:
         """Return all that `from_state` needs; ``tree`` holds ``kind``, ``params``, ``n_columns``, ``n_outputs``."""

@@ -40,6 +40,7 @@ _LINKS = {
     Objective.POISSON: "exp",
     Objective.TWEEDIE: "exp",
 }
+_SCALES = {"exp": "log", "identity": "value", "sigmoid": "log-odds", "softmax": "score"}
 _LOSSES = {
     Objective.LOGISTIC: "Logloss",
     Objective.SOFTMAX: "MultiClass",
@@ -134,7 +135,7 @@ class CatBoost(Model):
         Categories are reckoned with where the parameters speak of combinations of them (`max_ctr_complexity`).
         """
         a_tree = 0.004 + 0.001 * params.get("depth", 6) + 0.0022 * n_outputs
-        fixed = 6.5 + (5.0 if n_outputs > 1 else 0.0) + (20.0 if "max_ctr_complexity" in params else 0.0)
+        fixed = 6.5 + (5.0 if n_outputs > 1 else 0.0) + (35.0 if "max_ctr_complexity" in params else 0.0)
         return fixed + n_iterations * a_tree
 
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
@@ -264,14 +265,31 @@ class CatBoost(Model):
             "one_hot_max_size": self.params.get("one_hot_max_size", 2),
         }
 
+    @property
+    def margin_scale(self) -> str | None:
+        """See `Model.margin_scale`; None where categories were learned natively."""
+        return None if self._trees.weights is None else _SCALES[self._trees.link]
+
+    def margins(self, X: Floats) -> Floats:
+        """Return the sums of the trees, shape (n_rows, n_outputs)."""
+        return self._trees.margins(self._asked(X))
+
+    def contributions(self, X: Floats) -> Floats:
+        """Return Shapley values by the rows that went each way in training; see `Model.contributions`."""
+        if self.margin_scale is None:
+            return super().contributions(X)
+        return self._trees.contributions(self._asked(X))
+
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
+        return self._trees.predict(self._asked(X))
+
+    def _asked(self, X: Floats) -> np.ndarray:
+        """Return what the trees ask about: `X` as float32, and the tables' columns."""
         if X.shape[1] != self.n_columns_:
             raise ValueError(f"expected {self.n_columns_} columns, got {X.shape[1]}")
         X32 = _float32(X)
-        if self._categories is None:
-            return self._trees.predict(X32)
-        return self._trees.predict(self._categories.widen(X32))
+        return X32 if self._categories is None else self._categories.widen(X32)
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""

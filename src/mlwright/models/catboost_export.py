@@ -93,12 +93,15 @@ def read(
     features = np.zeros((len(trees), depth), dtype=np.int32)
     borders = np.full((len(trees), depth), np.inf, dtype=np.float32)
     leaves = np.zeros((len(bias), len(trees), 2**depth))
+    weights = np.zeros((len(trees), 2**depth), dtype=np.float32)
     for number, (tree, own) in enumerate(zip(trees, asked, strict=True)):
         features[number, : len(own)] = [columns.get(column, column) for column, _ in own]
         borders[number, : len(own)] = [thresholds.get((column, border), border) for column, border in own]
         values = np.array(tree["leaf_values"]).reshape(2 ** len(own), len(seen)) * scale
         leaves[seen, number, : len(values)] = values.T
-    return ObliviousTrees(features, borders, leaves, bias, link), tables
+        weights[number, : len(values)] = tree["leaf_weights"]
+    # Shapley values are of matrix columns, not of the columns that tables add: with tables, weights are of no use.
+    return ObliviousTrees(features, borders, leaves, bias, link, weights if tables is None else None), tables
 
 
 class _Questions:

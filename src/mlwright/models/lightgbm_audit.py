@@ -19,7 +19,7 @@ import numpy as np
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats, Ints
 
-__all__ = ["Forest", "audit", "canonical", "parse", "render"]
+__all__ = ["Forest", "audit", "canonical", "is_explainable", "parse", "render"]
 
 _NODE_KEYS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _KEYS = ("num_leaves", "num_cat", *_NODE_KEYS, "leaf_value", "leaf_count", "internal_count")
@@ -37,6 +37,7 @@ _NOT_INTEGERS = re.compile(r"[^-0-9 \n]")
 _INFINITY = re.compile(r"(?<![^ \n])inf(?![^ \n])")
 _LARGEST = repr(sys.float_info.max)
 _MAX_WORD = 2**32
+_DEEPEST = 1000  # levels: Shapley values go down recursively, with memory that grows with their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,28 @@ def audit(text: str, *, n_columns: int, n_outputs: int) -> int:
     if render(forest) != text:
         raise _refuse("the model text is not in canonical form")
     return len(forest.trees) // n_outputs
+
+
+def is_explainable(text: str) -> bool:
+    """Return whether Shapley values can be asked of an audited text: every node has rows, and no tree is too deep."""
+    forest = parse(text)
+    for key in ("leaf_count", "internal_count"):
+        if (_integers(forest, key)[0] < 1).any():
+            return False
+    left, sizes = _integers(forest, "left_child")
+    right, _ = _integers(forest, "right_child")
+    ends = np.cumsum(sizes)
+    for start, end in zip((ends - sizes).tolist(), ends.tolist(), strict=True):
+        depths = [1] * (end - start)
+        for node, children in enumerate(
+            zip(left[start:end].tolist(), right[start:end].tolist(), strict=True)
+        ):
+            if depths[node] > _DEEPEST:
+                return False
+            for child in children:  # a later node, as the audit has seen to
+                if child >= 0:
+                    depths[child] = depths[node] + 1
+    return True
 
 
 def _check(forest: Forest) -> None:

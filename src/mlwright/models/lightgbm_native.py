@@ -12,6 +12,7 @@ import functools
 import importlib.util
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = ["NativeBooster", "library_path"]
 
 _FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 _NORMAL = 0  # C_API_PREDICT_NORMAL: sigmoid, softmax and exp are applied
+_RAW = 1  # C_API_PREDICT_RAW_SCORE: they are not
+_PARTS = 3  # C_API_PREDICT_CONTRIB: Shapley values of the raw score
 _ONE_THREAD_BELOW = 2_000  # rows; waking other threads costs more than it gives
 # OpenMP's threads wait for each other by spinning unless told otherwise before it is loaded. On cores that others use
 # as well, a fit with two threads then takes fifty times as long as one with one.
@@ -134,6 +137,7 @@ class NativeBooster:
         self._booster = handle.value
         self._configs: list[int] = []
         self._idle: list[_Slot] = []
+        self._explaining = threading.Lock()  # the library notes each tree's depth when it is first asked why
         self._free = weakref.finalize(self, _free, library, self._booster, self._configs)
         self.n_iterations = count.value
         for name, want in (
@@ -152,17 +156,31 @@ class NativeBooster:
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs) for `X` of shape (n_rows, n_columns)."""
+        return self._ask(X, _NORMAL, self.n_outputs)
+
+    def margins(self, X: Floats) -> Floats:
+        """Return the predictions before the link, shape (n_rows, n_outputs)."""
+        return self._ask(X, _RAW, self.n_outputs)
+
+    def contributions(self, X: Floats) -> Floats:
+        """Return Shapley values of the margins, shape (n_rows, n_outputs, n_columns + 1); see `Model.contributions`."""
+        with self._explaining:
+            parts = self._ask(X, _PARTS, self.n_outputs * (self.n_columns + 1))
+        return parts.reshape(len(X), self.n_outputs, self.n_columns + 1)
+
+    def _ask(self, X: Floats, what: int, width: int) -> Floats:
+        """Return what the library answers for `X`, shape (n_rows, width)."""
         X = np.ascontiguousarray(X, dtype=np.float64)
         n_rows, n_columns = X.shape
         if n_columns != self.n_columns:
             raise ValueError(f"expected {self.n_columns} columns, got {n_columns}")
-        out = np.empty((n_rows, self.n_outputs))
+        out = np.empty((n_rows, width))
         if n_rows == 0:
             return out
         threads = 1 if n_rows < _ONE_THREAD_BELOW else _cores()
         length = ctypes.c_int64(0)
         code = self._library.LGBM_BoosterPredictForMat(
-            *(self._booster, X.ctypes.data, _FLOAT64, n_rows, n_columns, 1, _NORMAL, 0, -1),
+            *(self._booster, X.ctypes.data, _FLOAT64, n_rows, n_columns, 1, what, 0, -1),
             f"num_threads={threads}".encode(),
             *(ctypes.addressof(length), out.ctypes.data),
         )

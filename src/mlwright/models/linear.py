@@ -32,6 +32,7 @@ _LINKS = {
     Objective.GAMMA: "exp",
     Objective.TWEEDIE: "exp",
 }
+_SCALES = {"exp": "log", "identity": "value", "sigmoid": "log-odds", "softmax": "score"}
 _POWERS = {Objective.POISSON: 1.0, Objective.TWEEDIE: TWEEDIE_POWER, Objective.GAMMA: 2.0}
 _HIGHEST = 700.0  # exp of more is infinite
 _NEAR = 1e-4  # of the typical miss: nearer misses count for the quantile as squares
@@ -194,9 +195,28 @@ class Linear(Model):
         self._in_chunks(regression, lambda: regression.fit(X, y, sample_weight=context.weights), context)
         return regression.coef_, regression.intercept_
 
+    @property
+    def margin_scale(self) -> str | None:
+        """See `Model.margin_scale`."""
+        return _SCALES[self.link_]
+
+    def margins(self, X: Floats) -> Floats:
+        """Return the sums before the link, shape (n_rows, n_outputs)."""
+        return _finite(X) @ self.weights_.T + self.bias_
+
+    def contributions(self, X: Floats) -> Floats:
+        """Return weight times value, shape (n_rows, n_outputs, n_columns + 1); the last column is the intercept.
+
+        The expected row is that of zeros: the mean of every scaled number, and no level of a category.
+        """
+        parts = np.empty((len(X), *self.weights_.shape[:1], X.shape[1] + 1))
+        parts[..., :-1] = _finite(X)[:, None, :] * self.weights_
+        parts[..., -1] = self.bias_
+        return parts
+
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
-        raw = _finite(X) @ self.weights_.T + self.bias_
+        raw = self.margins(X)
         if self.link_ == "sigmoid":
             return _sigmoid(raw)
         if self.link_ == "softmax":

@@ -15,6 +15,7 @@ import numpy as np
 from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats
+from mlwright.models.oblivious_shap import tree_contributions
 from mlwright.models.state_audit import read_array
 
 __all__ = ["ObliviousTrees"]
@@ -24,6 +25,7 @@ _BYTE = 8  # levels whose answers fit one byte of the index
 _BLOCK = 128  # rows at a time: answers and indices stay in the cache
 _LINKS = ("exp", "identity", "sigmoid", "softmax")
 _HIGHEST = 700.0  # exp of more is infinite
+_MOST_WEIGHT = 1e18  # of a leaf
 
 
 class ObliviousTrees:
@@ -39,6 +41,8 @@ class ObliviousTrees:
         The answer of level k is bit k of the last index.
     bias : ndarray of float64, shape (n_outputs,)
     link : {"exp", "identity", "sigmoid", "softmax"}
+    weights : ndarray of float32, shape (n_trees, 2**depth), optional
+        What the training rows of each leaf weigh; `contributions` needs it.
 
     Examples
     --------
@@ -49,8 +53,15 @@ class ObliviousTrees:
     """
 
     def __init__(
-        self, features: np.ndarray, borders: np.ndarray, leaves: Floats, bias: Floats, link: str
+        self,
+        features: np.ndarray,
+        borders: np.ndarray,
+        leaves: Floats,
+        bias: Floats,
+        link: str,
+        weights: np.ndarray | None = None,
     ) -> None:
+        self.weights = weights
         self.features, self.borders, self.leaves, self.bias, self.link = features, borders, leaves, bias, link
         self.n_trees, self.depth = features.shape
         self._tables = np.ascontiguousarray(leaves).reshape(len(bias), -1)
@@ -69,15 +80,42 @@ class ObliviousTrees:
     def constant(cls, bias: Floats, link: str) -> Self:
         """Return a model without trees."""
         none = np.zeros((0, 0))
-        return cls(none.astype(np.int32), none.astype(np.float32), np.zeros((len(bias), 0, 1)), bias, link)
+        weights = np.zeros((0, 1), np.float32)
+        leaves = np.zeros((len(bias), 0, 1))
+        return cls(none.astype(np.int32), none.astype(np.float32), leaves, bias, link, weights)
 
     def predict(self, X: np.ndarray) -> Floats:
         """Return shape (n_rows, n_outputs) for float32 `X` of shape (n_rows, n_columns)."""
+        return _linked(self.margins(X), self.link)
+
+    def margins(self, X: np.ndarray) -> Floats:
+        """Return the sums before the link, shape (n_rows, n_outputs), for float32 `X`."""
         raw = np.empty((len(X), len(self.bias)))
         raw[:] = self.bias
         if self.n_trees:
             self._add_trees(X, raw)
-        return _linked(raw, self.link)
+        return raw
+
+    def contributions(self, X: np.ndarray) -> Floats:
+        """Return exact Shapley values of the margins, shape (n_rows, n_outputs, n_columns + 1), for float32 `X`.
+
+        Raises
+        ------
+        ValueError
+            If the trees were built without `weights`.
+        """
+        if self.weights is None:
+            raise ValueError("the trees hold no weights of their leaves")
+        parts = np.zeros((len(X), len(self.bias), X.shape[1] + 1))
+        parts[..., -1] = self.bias
+        bits = 1 << np.arange(self.depth)
+        for tree, (features, borders) in enumerate(zip(self.features, self.borders, strict=True)):
+            reached, place = np.unique((X[:, features] > borders) @ bits, return_inverse=True)
+            own = tree_contributions(features, self.leaves[:, tree], self.weights[tree], reached)[place]
+            for level, feature in enumerate(features):
+                parts[..., feature] += own[..., level]
+            parts[..., -1] += own[..., -1]
+        return parts
 
     def _add_trees(self, X: np.ndarray, raw: Floats) -> None:
         """Add each row's leaves to `raw`, a block of rows at a time; one column of the work arrays is one row of X."""
@@ -127,14 +165,16 @@ class ObliviousTrees:
         return [_sigmoid(score) for score in raw.tolist()] if self.link == "sigmoid" else raw.tolist()
 
     def state(self) -> State:
-        """Return the five parts; the link stands in the tree."""
+        """Return the parts; the link stands in the tree, and whether there are weights."""
         arrays = {
             "features": self.features,
             "borders": self.borders,
             "leaves": self.leaves,
             "bias": self.bias,
         }
-        return State({"link": self.link}, arrays)
+        if self.weights is None:
+            return State({"link": self.link}, arrays)
+        return State({"link": self.link, "weighed": True}, {**arrays, "leaf_weights": self.weights})
 
     @classmethod
     def from_state(cls, state: State, kind: str, n_columns: int, n_outputs: int) -> Self:
@@ -159,7 +199,12 @@ class ObliviousTrees:
             raise BundleContentError(f"{kind}: a split's column", allowed=f"0 to {n_columns - 1}")
         if not (np.isfinite(leaves).all() and np.isfinite(bias).all()):
             raise BundleContentError(f"{kind}: a leaf or bias is infinite")
-        return cls(features, borders, leaves, bias, link)
+        weights = None
+        if state.tree.get("weighed", False) is not False:  # bundles of earlier versions hold none
+            weights = read_array(state, kind, "leaf_weights", np.float32, (n_trees, 2**depth))
+            if weights.size and not (weights.min() >= 0 and weights.max() <= _MOST_WEIGHT):
+                raise BundleContentError(f"{kind}: a leaf's weight", allowed=f"0 to {_MOST_WEIGHT:g}")
+        return cls(features, borders, leaves, bias, link, weights)
 
 
 def _sigmoid(score: float) -> float:

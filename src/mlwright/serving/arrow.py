@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,10 +22,17 @@ from mlwright.serving.validation import tolerated
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MARK", "answer_stream", "read_stream", "write_stream"]
+__all__ = ["MARK", "NO_ARROW", "answer_stream", "has_arrow", "read_stream", "write_stream"]
 
 MARK = b"\xff\xff\xff\xff"  # what a stream begins with, and no JSON does
+NO_ARROW = "this server speaks no Arrow, because pyarrow is not installed where it runs"
 _TYPE = (b"content-type", b"application/vnd.apache.arrow.stream")
+
+
+@functools.cache
+def has_arrow() -> bool:
+    """Say whether pyarrow is installed: a slim server may go without."""
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 def read_stream(body: bytes) -> pa.Table:

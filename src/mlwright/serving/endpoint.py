@@ -372,9 +372,10 @@ class Endpoint:
     def _columns(self, predictions: Predictions, ids: list[str], *, as_arrow: bool) -> Response:
         """Return the predictions of columns, as columns."""
         if as_arrow:
-            from mlwright.serving.arrow import write_stream
+            from mlwright.serving.arrow import has_arrow, write_stream
 
-            return write_stream(self, predictions, ids)
+            if has_arrow():  # else JSON, as its type says
+                return write_stream(self, predictions, ids)
         task = self.predictor.task
         tree: Json = {"prediction": predictions.decisions}
         if task.kind is TaskKind.ANOMALY:
@@ -388,8 +389,10 @@ class Endpoint:
         return as_json(tree | self._tail | predictions.marks)
 
     def _predict_arrow(self, body: bytes, *, as_arrow: bool) -> Response:
-        from mlwright.serving.arrow import answer_stream, read_stream
+        from mlwright.serving.arrow import NO_ARROW, answer_stream, has_arrow, read_stream
 
+        if not has_arrow():
+            return failure(415, NO_ARROW, allowed="application/json")
         table = read_stream(body)
         if table.num_rows > self.limits.bulk_records:
             return failure(413, f"more than {self.limits.bulk_records:,} rows", got=table.num_rows)
