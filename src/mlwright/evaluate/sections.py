@@ -17,7 +17,7 @@ from mlwright.metrics import get
 __all__ = ["SECTIONS"]
 
 _MOST_COLUMNS = 400
-_MOST_TRIALS = 150
+_MOST_TRIALS = 20
 _MARKS = {Severity.STOP: "Stop", Severity.WARN: "Look", Severity.INFO: "Note"}
 
 
@@ -140,9 +140,14 @@ def _search(context: ReportContext) -> str:
         f"<p>{len(ordered):,} trials, compared by {escape(title)} ({metric_note(context.task.metric)}) on the folds. "
         + ("The model is a weighted mean of those with a weight." if blended else "")
         + "</p>",
-        figure(_trial_plot(context, title), "Each dot is a trial; the line is the best so far."),
+        figure(
+            _trial_plot(context, title),
+            "Each dot is a trial; the line is the best so far. The dummy is left out.",
+        ),
         table(heads, (tuple(cells(trial)) for trial in ordered[:_MOST_TRIALS]), caption=f"Trials: {order}"),
-        f"<p>{more:,} more trials are not shown.</p>" if more > 0 else "",
+        f"<p>{more:,} more trials are in the run's own record (trials.json in MLflow).</p>"
+        if more > 0
+        else "",
         _curves(ordered),
         _parameters(context),
     )
@@ -211,7 +216,7 @@ def _trial_plot(context: ReportContext, title: str) -> str:
     best: list[tuple[float, float]] = []
     for trial in sorted(context.trials, key=lambda trial: trial.get("number", 0)):
         score = _known(trial.get("score"))
-        if math.isfinite(score) and trial.get("complete", True):
+        if math.isfinite(score) and trial.get("complete", True) and trial.get("model") != "dummy":
             at = float(trial["told"]["finished"] if timed else trial.get("number", 0))
             points.append((at, score))
             best.append((at, better(score, best[-1][1]) if best else score))
