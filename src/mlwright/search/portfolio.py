@@ -1,6 +1,7 @@
 """Portfolio: the fixed order in which configurations are tried. Strong and quick ones come first.
 
-The order was chosen by `benchmarks/portfolio.py`, which leaves tables out.
+`benchmarks/portfolio.py` measures configurations on tables and looks for an order with tables left out; the order here is
+by judgement until it has been run on many.
 """
 
 from __future__ import annotations
