@@ -76,6 +76,8 @@ class Model(ABC):
     kind: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]] = {}
     grows: ClassVar[bool] = False  # True where iterations are grown until validation stops improving
+    n_columns_: int
+    n_outputs_: int
     n_iterations_: int
     curve_: Sequence[tuple[int, float]] = ()  # (iteration, validation loss), where iterations are grown
 
@@ -149,6 +151,17 @@ class Model(ABC):
             Where `margin_scale` is None.
         """
         raise NotImplementedError(f"{self.kind} does not explain its predictions")
+
+    def header_tree(self, **more: Any) -> dict[str, Any]:
+        """Return what every state's tree begins with, and `more`; `mlwright.models.state_audit.header` reads it."""
+        return {
+            "kind": self.kind,
+            "params": self.params,
+            "n_columns": self.n_columns_,
+            "n_outputs": self.n_outputs_,
+            "n_iterations": self.n_iterations_,
+            **more,
+        }
 
     @abstractmethod
     def state(self) -> State:

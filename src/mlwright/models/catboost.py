@@ -302,13 +302,7 @@ class CatBoost(Model):
 
     def state(self) -> State:
         """Return the trees as arrays, and the tables of categories where a tree asks for one."""
-        tree = {
-            "kind": self.kind,
-            "params": self.params,
-            "n_columns": self.n_columns_,
-            "n_outputs": self.n_outputs_,
-            "n_iterations": self.n_iterations_,
-        }
+        tree = self.header_tree()
         trees = self._trees.state()
         if self._categories is None:
             return State({**tree, **trees.tree}, trees.arrays)

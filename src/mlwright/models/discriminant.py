@@ -139,7 +139,7 @@ class Discriminant(Model):
         parts = self.parts_
         self._bias = parts["bias"]
         if self._quadratic:
-            n_classes, n_base, _ = parts["turns"].shape
+            n_classes, n_base = parts["turns"].shape[:2]
             # All classes' turns side by side, from the columns to their turned distances.
             self._base, self._shift = parts["base"], parts["centres"].ravel()
             self._all = np.ascontiguousarray(
@@ -181,15 +181,7 @@ class Discriminant(Model):
 
     def state(self) -> State:
         """Return the parts as arrays."""
-        tree = {
-            "kind": self.kind,
-            "params": self.params,
-            "n_columns": self.n_columns_,
-            "n_outputs": self.n_outputs_,
-            "n_iterations": self.n_iterations_,
-            "link": self.link_,
-            "quadratic": self._quadratic,
-        }
+        tree = self.header_tree(link=self.link_, quadratic=self._quadratic)
         return State(tree, self.parts_)
 
     @classmethod

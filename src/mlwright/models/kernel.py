@@ -165,14 +165,7 @@ class Kernel(Model):
 
     def state(self) -> State:
         """Return the inputs' scaling, the centres and their weights as arrays."""
-        tree = {
-            "kind": self.kind,
-            "params": self.params,
-            "n_columns": self.n_columns_,
-            "n_outputs": self.n_outputs_,
-            "n_iterations": self.n_iterations_,
-            "link": self.link_,
-        }
+        tree = self.header_tree(link=self.link_)
         own = {
             "centres": self.centres_,
             "width": self.width_,

@@ -224,13 +224,7 @@ class LightGBM(Model):
 
     def state(self) -> State:
         """Return the model text as the blob ``lgb``."""
-        tree = {
-            "kind": self.kind,
-            "params": self.params,
-            "n_columns": self.n_columns_,
-            "n_outputs": self.n_outputs_,
-            "n_iterations": self.n_iterations_,
-        }
+        tree = self.header_tree()
         return State(tree, blobs={"lgb": self._text})
 
     @classmethod

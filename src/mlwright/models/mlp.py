@@ -235,15 +235,7 @@ class MLP(Model):
 
     def state(self) -> State:
         """Return the inputs' scaling and the weights of each layer, (members, n_in, n_out), as arrays."""
-        tree = {
-            "kind": self.kind,
-            "params": self.params,
-            "n_columns": self.n_columns_,
-            "n_outputs": self.n_outputs_,
-            "n_iterations": self.n_iterations_,
-            "link": self.link_,
-            "n_layers": len(self.weights_),
-        }
+        tree = self.header_tree(link=self.link_, n_layers=len(self.weights_))
         arrays = {**self._inputs.arrays(), **self._pieces.arrays(), "output": self.output_}
         for number, (weights, biases) in enumerate(zip(self.weights_, self.biases_, strict=True)):
             arrays |= {f"weights_{number}": weights, f"biases_{number}": biases}

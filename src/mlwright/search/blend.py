@@ -71,7 +71,7 @@ def _candidates(results: Sequence[TrialResult], metric: Metric) -> list[TrialRes
     """Return the best trials and the best of each learner and view, by number."""
     whole = [result for result in results if result.complete]
     real = [result for result in whole if result.trial.model != "dummy"] or whole
-    ordered = sorted(real, key=lambda r: (-_gain(r, metric), r.trial.number))
+    ordered = sorted(real, key=lambda r: (-r.gain(metric), r.trial.number))
     firsts: dict[tuple[str, str], TrialResult] = {}
     for result in ordered:
         firsts.setdefault((result.trial.model, result.trial.view), result)
@@ -87,11 +87,6 @@ def _rows(data: StudyData, predictions: Sequence[Floats]) -> np.ndarray:
     if len(rows) > _MOST_ROWS:
         rows = np.sort(seeds.generator(data.seed, "blend rows").choice(rows, _MOST_ROWS, replace=False))
     return rows
-
-
-def _gain(result: TrialResult, metric: Metric) -> float:
-    gain = result.score if metric.greater_is_better else -result.score
-    return -math.inf if math.isnan(gain) else gain
 
 
 class Selection:

@@ -19,7 +19,6 @@ from mlwright.core.types import Floats, Ints
 from mlwright.data.schema import TaskKind
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
-from mlwright.metrics.base import Metric
 from mlwright.models.ensemble import Ensemble
 from mlwright.search.blend import blend, price
 from mlwright.search.calibrate import calibrate
@@ -42,13 +41,11 @@ _TYPICAL = 20.0  # iterations that boosting takes, times its learning rate
 _HIGHEST_RATE = 0.25
 _LOOK = 8  # proposals between two looks at the blend
 _PATIENCE = 24  # proposals in a row that the blend does not use: then no better one is to be expected
-_ROWS_A_PROPOSAL = (
-    100  # few rows cannot tell many configurations apart: the best of them would be so by chance
-)
+# Few rows cannot tell many configurations apart: the best of them would be so by chance.
+_ROWS_A_PROPOSAL = 100
 _FEWEST_PROPOSALS = 6
-_HOPELESS = (
-    0.25  # of the way from the best trial to the dummy: a proposal so poor on its first folds is given up
-)
+# Of the way from the best trial to the dummy: a proposal so poor on its first folds is given up.
+_HOPELESS = 0.25
 _MOST_SEEDS = 2
 _SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
 _SAFE = 0.75  # of the time for a refit on more rows than were tried
@@ -271,19 +268,20 @@ class _Study:
 
     def _hopeless(self, trial: Trial) -> float:
         """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
-        gains = {r.trial.number: _gain(r.score, self.metric) for r in self.results if r.complete}
+        gains = {r.trial.number: r.gain(self.metric) for r in self.results if r.complete}
         dummy = next((r.trial.number for r in self.results if r.trial.model == "dummy"), None)
         if trial.number < len(self.planned) or dummy is None or not gains:
             return -math.inf
-        best = max((r for r in self.results if r.complete), key=lambda r: _gain(r.score, self.metric))
+        best = max((r for r in self.results if r.complete), key=lambda r: r.gain(self.metric))
         n_first = min(self.fitter.executor.workers, len(best.fold_scores))
-        first = float(np.mean([_gain(score, self.metric) for score in best.fold_scores[:n_first]]))
+        turn = 1.0 if self.metric.greater_is_better else -1.0
+        first = turn * float(np.mean(best.fold_scores[:n_first]))
         reach = _HOPELESS * (gains[best.trial.number] - gains[dummy])
         return first - reach if math.isfinite(first - reach) else -math.inf
 
     def _keep(self, result: TrialResult) -> None:
         self.results.append(result)
-        best = max(self.results, key=lambda r: _gain(r.score, self.metric) if r.complete else -math.inf)
+        best = max(self.results, key=lambda r: r.gain(self.metric) if r.complete else -math.inf)
         trial, task = result.trial, self.data.task
         self.listener(
             Event(
@@ -414,8 +412,3 @@ class _Study:
         fitted = "all of them" if used == n_rows else f"{used:,} of them"
         seen = f"trials saw a random sample of {len(self.data.rows):,} of the {n_rows:,} training rows"
         return (f"{seen}; the model itself was fitted on {fitted}",)
-
-
-def _gain(score: float, metric: Metric) -> float:
-    gain = score if metric.greater_is_better else -score
-    return -math.inf if math.isnan(gain) else gain

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlwright.core.types import Floats
+from mlwright.metrics.base import Metric
 
 __all__ = ["Trial", "TrialResult"]
 
@@ -81,6 +82,11 @@ class TrialResult:
     predicted: Floats = field(repr=False)
     complete: bool = True
     told: dict[str, Any] = field(default_factory=dict)
+
+    def gain(self, metric: Metric) -> float:
+        """Return the score turned so that more is better; minus infinity where it has no meaning."""
+        turned = self.score if metric.greater_is_better else -self.score
+        return -math.inf if math.isnan(turned) else turned
 
     def to_json(self) -> dict[str, Any]:
         """Return what reproduces the trial, without predictions."""
