@@ -74,6 +74,7 @@ def module(monkeypatch):
         "portfolio.py",
         "build_tables.py",
         "cell.py",
+        "trust.py",
     ],
 )
 def test_help_is_there(script):

@@ -181,10 +181,10 @@ def prepare(
     )
     table = without_group(table, split)
     columns = table.columns()
-    context = CheckContext(table, columns, y, task, project.checks_ban)
+    own = None if test is None else own_test(test, table.schema, task)
+    context = CheckContext(table, columns, y, task, project.checks_ban, split, own)
     findings = checked(context, project, refuse=refuse, listener=listener)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
-    own = None if test is None else own_test(test, table.schema, task)
     return Prepared(table, task, findings, split, own, tuple(notes))
 
 

@@ -159,9 +159,6 @@ def prepare(
         hashes=hashes,
     )
     table = without_group(table, split)
-    context = CheckContext(table, table.columns(), nothing, replace(task, target=""), project.checks_ban)
-    findings = checked(context, project, listener=listener)
-    listener(Event("note", f"split: {split.reason}", split.to_json()))
     own = None
     if test is not None:
         absent = [c.name for c in table.schema.features if c.required and c.name not in test.column_names]
@@ -170,6 +167,10 @@ def prepare(
                 "the test table lacks columns", got=absent, fix="give it the training table's columns"
             )
         own = Table(test, table.schema)
+    bare = replace(task, target="")
+    context = CheckContext(table, table.columns(), nothing, bare, project.checks_ban, split, own)
+    findings = checked(context, project, listener=listener)
+    listener(Event("note", f"split: {split.reason}", split.to_json()))
     return Prepared(table, task, findings, split, own, tuple(notes))
 
 

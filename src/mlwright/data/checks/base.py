@@ -9,6 +9,7 @@ from typing import ClassVar
 from mlwright.core.types import Floats
 from mlwright.data.findings import Finding
 from mlwright.data.schema import Task
+from mlwright.data.split import Split
 from mlwright.data.table import Table
 from mlwright.data.values import Columns
 
@@ -31,6 +32,10 @@ class CheckContext:
         What is predicted.
     banned : tuple of str
         Columns that the project bans.
+    split : Split, optional
+        Which rows of `table` train and test; None where no split is drawn yet.
+    test : Table, optional
+        The user's own test rows, read as `table` is; then ``split.test`` is empty.
     """
 
     table: Table
@@ -38,6 +43,8 @@ class CheckContext:
     y: Floats
     task: Task
     banned: tuple[str, ...] = ()
+    split: Split | None = None
+    test: Table | None = None
 
 
 class Check(ABC):
