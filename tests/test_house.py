@@ -140,7 +140,7 @@ def ours() -> list[Path]:
         folders[:] = [f for f in folders if f not in NOT_OURS and not CACHES.fullmatch(f)]
         if inside[:1] == ("examples",):
             folders[:] = [f for f in folders if f != "data"]
-        found += [Path(folder) / file for file in files if not CACHES.fullmatch(file)]
+        found += [Path(folder) / f for f in files if f not in NOT_OURS and not CACHES.fullmatch(f)]
     return found
 
 
