@@ -209,7 +209,7 @@ def test_every_exit_code_is_documented():
 
 
 def test_every_field_of_a_run_is_documented():
-    from mlwright.lifecycle.run import RunResult
+    from mlwright.lifecycle.result import RunResult
 
     assert set(RunResult.__slots__) <= words_in_code("docs/cli.md")
 

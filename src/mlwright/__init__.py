@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from mlwright.lifecycle.predict import load, predict
     from mlwright.lifecycle.project import Project, load_project
     from mlwright.lifecycle.reproduce import reproduce
+    from mlwright.lifecycle.result import RunResult
     from mlwright.lifecycle.retrain import promote, retrain, rollback
-    from mlwright.lifecycle.run import RunResult, run
+    from mlwright.lifecycle.run import run
     from mlwright.lifecycle.upkeep import doctor, gc, init
     from mlwright.lifecycle.verify import verify
     from mlwright.serving.predictor import Predictor
@@ -47,7 +48,7 @@ _HOMES = {
     "MlwrightError": "mlwright.core.errors",
     "Predictor": "mlwright.serving.predictor",
     "Project": "mlwright.lifecycle.project",
-    "RunResult": "mlwright.lifecycle.run",
+    "RunResult": "mlwright.lifecycle.result",
     "doctor": "mlwright.lifecycle.upkeep",
     "gc": "mlwright.lifecycle.upkeep",
     "init": "mlwright.lifecycle.upkeep",

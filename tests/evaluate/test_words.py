@@ -10,6 +10,7 @@ import pytest
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate import words
+from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.evaluation import evaluate
 from mlwright.evaluate.words import PLAIN
 from mlwright.metrics.intervals import Interval
@@ -102,15 +103,13 @@ def test_a_verdict_needs_an_interval_without_zero(low, high, said):
 
 
 def test_cautions_come_from_findings_first(context):
-    found = words.cautions(context, PLAIN)
+    found = cautions(context, PLAIN)
     assert found[0] == (Severity.STOP, "tenure alone tells the answer. Ban it.")
     assert not any("id says nothing" in text for _, text in found)
 
 
 def _cautions(context, evaluation):
-    return " ".join(
-        text for _, text in words.cautions(replace(context, findings=(), evaluation=evaluation), PLAIN)
-    )
+    return " ".join(text for _, text in cautions(replace(context, findings=(), evaluation=evaluation), PLAIN))
 
 
 def test_figures_raise_their_own_cautions(context, case):

@@ -18,7 +18,7 @@ from mlwright.cli.progress import severity_word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlwright.lifecycle.run import RunResult
+    from mlwright.lifecycle.result import RunResult
 
 __all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", "stopped", "token"]
 

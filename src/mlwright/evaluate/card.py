@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from mlwright.data.schema import Role, TaskKind
+from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.words import (
     Voice,
     capital,
-    cautions,
     comparison,
     headline,
     label,

@@ -1,16 +1,61 @@
-"""ReportContext: all that a report and a model card are made from, as plain values. It holds no clock and no random id."""
+"""ReportContext: all that a report and a model card are made from, as plain values. It holds no clock and no random id.
+
+What is measured beside the `Evaluation` (slices, fairness, costs and the like) is a `Part`: a frozen dataclass in a file
+of its own. The file that draws it has one `Section`, which `evaluate/sections.py` puts in its place.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from mlwright.data.findings import Finding
+from mlwright.data.findings import Finding, Severity
 from mlwright.data.schema import Schema, Task
 from mlwright.evaluate.evaluation import Evaluation
 
-__all__ = ["ReportContext"]
+if TYPE_CHECKING:
+    from mlwright.evaluate.words import Voice
+
+__all__ = ["Part", "ReportContext", "Section"]
+
+_T = TypeVar("_T")
+
+
+class Part(Protocol):
+    """Something measured that a report shows: plain values, equal for equal inputs.
+
+    `key` names it in the run's ``parts.json`` and under ``parts`` of ``mlwright run --json``; `to_json` gives its figures
+    there, the same that the report shows.
+    """
+
+    key: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON tree; a figure that is not defined is null."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report below its first screen.
+
+    Parameters
+    ----------
+    anchor, title : str
+        The link to it, and its heading.
+    draw : callable
+        From the context to safe HTML by `mlwright.evaluate.markup.section`; "" where there is nothing to tell.
+    cautions : callable, optional
+        From the context and a `Voice` to what the first screen and the card must warn of, the worst first: a severity
+        and one or two plain sentences each.
+    """
+
+    anchor: str
+    title: str
+    draw: Callable[[ReportContext], str]
+    cautions: Callable[[ReportContext, Voice], list[tuple[Severity, str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +92,8 @@ class ReportContext:
         By learner, which share of its trials' differences each hyperparameter explains.
     next_steps : tuple of (str, str), optional
         Commands and what each does; by default ``serve`` and ``predict``.
+    parts : tuple of Part
+        What was measured beside the evaluation, one of a class at most.
     """
 
     name: str
@@ -62,6 +109,11 @@ class ReportContext:
     missing: dict[str, float] = field(default_factory=dict)
     parameters: dict[str, dict[str, float]] = field(default_factory=dict)
     next_steps: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def part(self, kind: type[_T]) -> _T | None:
+        """Return the part of that class, None if it was not measured."""
+        return next((part for part in self.parts if isinstance(part, kind)), None)
 
     @property
     def steps(self) -> tuple[tuple[str, str], ...]:

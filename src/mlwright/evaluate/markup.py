@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlwright.evaluate.words import Voice
 
-__all__ = ["HTML", "Cell", "escape", "figure", "section", "table"]
+__all__ = ["HTML", "Cell", "escape", "figure", "section", "table", "told"]
 
 
 def escape(text: object) -> str:
@@ -71,3 +71,23 @@ def figure(plot: str, caption: str = "", *, title: str = "") -> str:
 def section(anchor: str, title: str, *parts: str) -> str:
     """Return a section; `parts` are safe HTML."""
     return f'<section id="{anchor}"><h2>{escape(title)}</h2>{"".join(parts)}</section>'
+
+
+def told(path: str, value: float, text: str) -> str:
+    """Return a figure that says where ``--json`` has it, so that the two can be held against each other.
+
+    Parameters
+    ----------
+    path : str
+        The keys that lead to it, joined by dots: ``"test_interval.0"``, ``"parts.slices.0.low"``.
+    value : float
+        The figure itself.
+    text : str
+        How it is written.
+
+    Examples
+    --------
+    >>> told("test_score", 0.8669, "0.867")
+    '<data value="0.8669" data-path="test_score">0.867</data>'
+    """
+    return f'<data value="{value:.12g}" data-path="{escape(path)}">{escape(text)}</data>'

@@ -8,6 +8,7 @@ from mlwright.data.findings import Severity
 from mlwright.data.schema import TaskKind
 from mlwright.evaluate import plots
 from mlwright.evaluate.card import card
+from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.figures import Share
 from mlwright.evaluate.markup import HTML, escape, figure
@@ -17,7 +18,6 @@ from mlwright.evaluate.words import (
     PLAIN,
     baseline_name,
     capital,
-    cautions,
     comparison,
     headline,
     label,
@@ -44,7 +44,7 @@ def render(context: ReportContext) -> str:
         What the report tells.
     """
     style = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    drawn = [(anchor, title, draw(context)) for anchor, title, draw in SECTIONS]
+    drawn = [(part.anchor, part.title, part.draw(context)) for part in SECTIONS]
     present = [(anchor, title, text) for anchor, title, text in drawn if text]
     links = "".join(f'<li><a href="#{anchor}">{escape(title)}</a></li>' for anchor, title, _ in present)
     title = f"{context.name}: {headline(context.task, PLAIN)}"

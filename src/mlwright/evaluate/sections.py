@@ -9,7 +9,7 @@ from typing import Any
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Column
 from mlwright.evaluate import plots, results
-from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.context import ReportContext, Section
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
 from mlwright.metrics import get
@@ -257,15 +257,24 @@ def _lineage(context: ReportContext) -> str:
     )
 
 
-SECTIONS = (
-    ("data", "The data", _data),
-    ("findings", "Findings", _findings),
-    ("split", "The split", _split),
-    ("search", "The search", _search),
-    ("scores", "Scores", results.scores),
-    ("decisions", "Right and wrong", results.decisions),
-    ("errors", "How far off", results.errors),
-    ("calibration", "Probabilities", results.calibration),
-    ("importance", "What drives it", results.importance),
-    ("lineage", "Where it comes from", _lineage),
+# In the order of the page. What is measured beside the evaluation has a file of its own that ends with its `Section`.
+SECTIONS: tuple[Section, ...] = (
+    # the data
+    Section("data", "The data", _data),
+    Section("findings", "Findings", _findings),
+    # how it was tested
+    Section("split", "The split", _split),
+    # how it was made
+    Section("search", "The search", _search),
+    # how good it is
+    Section("scores", "Scores", results.scores),
+    Section("decisions", "Right and wrong", results.decisions),
+    Section("errors", "How far off", results.errors),
+    Section("calibration", "Probabilities", results.calibration),
+    # where it is weaker, and for whom
+    # why it says what it says
+    Section("importance", "What drives it", results.importance),
+    # how quick it is
+    # where it comes from
+    Section("lineage", "Where it comes from", _lineage),
 )

@@ -41,9 +41,9 @@ def render(context: UnlabelledContext) -> str:
     """
     style = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
     shared = {
-        anchor: (title, draw(cast("ReportContext", context)))
-        for anchor, title, draw in SECTIONS
-        if anchor in _SHARED
+        part.anchor: (part.title, part.draw(cast("ReportContext", context)))
+        for part in SECTIONS
+        if part.anchor in _SHARED
     }
     own = _anomaly_sections(context) if isinstance(context.about, Anomalies) else _cluster_sections(context)
     present = [*own, *((anchor, *shared[anchor]) for anchor in _SHARED)]

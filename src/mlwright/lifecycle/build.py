@@ -21,16 +21,16 @@ from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
-from mlwright.evaluate.context import ReportContext
-from mlwright.evaluate.evaluation import Evaluation, evaluate
-from mlwright.evaluate.importance import permutation_importance
+from mlwright.evaluate.context import Part, ReportContext
+from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
+from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
+from mlwright.lifecycle.parts import measured_parts
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.records import records
 from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
 from mlwright.lifecycle.understand import checked, raw_schema, without_group
-from mlwright.metrics import of
 from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
 from mlwright.serving.predictor import Predictor
 
@@ -47,19 +47,14 @@ __all__ = [
     "golden_records",
     "missing_shares",
     "prepare",
-    "resampled_units",
 ]
 
 _N_GOLDEN = 20
 MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go through the three paths
-_ROUGH, _THOROUGH = (2, 1000), (5, 2000)  # repeats and rows of the importances
-_MOST_PREDICTIONS = 400_000  # for importances; and of one row by one tree: about five seconds
-_MOST_WALKS = 100_000_000
 _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_TESTED = 100_000  # test rows that the score is of
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
-_N_BLOCKS = 20  # of time, for intervals that respect the order
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +107,15 @@ class Built:
         On the test rows, or from the folds if none are kept.
     proof : tuple
         What `mlwright.lifecycle.equality.prove_equal` takes: predictions, canonical columns and JSON records.
+    parts : tuple of Part
+        What was measured beside the evaluation.
     """
 
     contents: Contents
     study: StudyResult
     evaluation: Evaluation
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
+    parts: tuple[Part, ...] = ()
 
 
 def prepare(
@@ -249,13 +247,16 @@ def build(
     task = decided(task, train_y, study.predicted, train_weights)
 
     listener(Event("step", "evaluating"))
-    predict = _predictor(study)
+    predict = predictor_of(study)
     seen_columns = take(train_columns, reference_rows)
     seen = predict(seen_columns)
     rows_columns = train_columns if kept is None else kept.columns()
     truth = train_y if kept is None else target_values(kept, task)
     predicted = seen if kept is None else predict(rows_columns)
-    evaluation = _evaluate(prepared, task, study, truth, predicted, rows_columns, project, rough=rough)
+    measured = measure(
+        prepared, project, task=task, study=study, judged=(truth, predicted, rows_columns), rough=rough
+    )
+    evaluation, parts = measured.evaluation, measured_parts(measured)
 
     listener(Event("step", "packaging"))
     trials = [result.to_json() for result in study.results]
@@ -300,19 +301,19 @@ def build(
         notes=(*prepared.notes, *study.notes, *_thinned_note(prepared)),
         missing=missing_shares(columns),
         parameters=study.parameters,
+        parts=parts,
     )
     contents = replace(
         contents,
         golden=golden,
         documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
     )
-    return Built(contents, study, evaluation, (predicted, rows_columns, json_rows))
+    return Built(contents, study, evaluation, (predicted, rows_columns, json_rows), parts)
 
 
 def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> tuple[int, int]:
     """Return about how many rows are predicted after the search: for reference, test and proof; for importances."""
-    repeats, most = _ROUGH if rough else _THOROUGH
-    shuffled = min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_test or n_train))
+    shuffled = shuffled_rows(n_test or n_train, n_columns, rough=rough)
     return n_train + 2 * n_test + min(n_test, MOST_PROVEN_KEPT), shuffled
 
 
@@ -358,79 +359,3 @@ def golden_records(predictor: Predictor, rows: list[Record]) -> list[Json]:
         if len(golden) == _N_GOLDEN:
             break
     return golden
-
-
-def _predictor(study: StudyResult) -> Any:
-    def predict(columns: Columns) -> Floats:
-        return study.ensemble.predict({view: plan.batch(columns) for view, plan in study.plans.items()})
-
-    return predict
-
-
-def _evaluate(
-    prepared: Prepared,
-    task: Task,
-    study: StudyResult,
-    truth: Floats,
-    predicted: Floats,
-    columns: Columns,
-    project: Project,
-    *,
-    rough: bool,
-) -> Evaluation:
-    kept, split = prepared.evaluated, prepared.split
-    if kept is None:
-        shown = np.flatnonzero(~np.isnan(study.predicted[:, 0]))
-        baselines = {
-            result.trial.model: result.predicted[shown]
-            for result in reversed(study.results)
-            if result.trial.model in study.baselines
-        }
-        rows = prepared.table.take(split.train[shown])
-        scored, basis = study.predicted[shown], "cross-validation"
-    else:
-        matrices = {view: plan.batch(columns) for view, plan in study.baseline_plans.items()}
-        baselines = {kind: ensemble.predict(matrices) for kind, ensemble in study.baselines.items()}
-        rows, scored, basis = kept, predicted, "test"
-        shown = np.arange(len(truth))
-    seed = project.task_seed
-    measured = evaluate(
-        task,
-        truth[shown],
-        scored,
-        baselines,
-        basis=basis,
-        seed=seed,
-        n_draws=200 if rough else 1000,
-        weights=weights_of(rows, task),
-        **resampled_units(rows, split),
-    )
-    repeats, most = _ROUGH if rough else _THOROUGH
-    walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
-    return measured.with_importance(
-        permutation_importance(
-            _predictor(study),
-            columns,
-            truth,
-            of(task),
-            weights=weights_of(prepared.table.take(split.train) if kept is None else kept, task),
-            n_repeats=repeats,
-            seed=seed,
-            max_rows=most,
-            max_predictions=min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * task.n_outputs)),
-        )
-    )
-
-
-def resampled_units(rows: Table, split: Split) -> Json:
-    """Return what intervals resample together: whole groups, or blocks of time."""
-    if split.column is None:
-        return {}
-    values = rows.columns([split.column])[split.column]
-    if split.kind == "group":
-        codes = values if isinstance(values, np.ndarray) else values.codes
-        return {"groups": np.unique(codes, return_inverse=True)[1]}
-    if split.kind == "time" and isinstance(values, np.ndarray):
-        rank = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-        return {"blocks": rank * _N_BLOCKS // max(1, len(rank))}
-    return {}

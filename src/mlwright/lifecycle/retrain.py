@@ -17,11 +17,13 @@ from mlwright.data.schema import Task, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import columns
-from mlwright.lifecycle.build import Prepared, resampled_units
+from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.gate import Verdict, against_champion
+from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, recorded
-from mlwright.lifecycle.run import Champion, RunResult, Trained, result_of, train
+from mlwright.lifecycle.result import RunResult
+from mlwright.lifecycle.run import Champion, Trained, result_of, train
 from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.task import weights_of
 from mlwright.lifecycle.without_target import compare_unlabelled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from mlwright.lifecycle.build import MOST_PROVEN, MOST_PROVEN_KEPT, Built, Prepa
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
 from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
@@ -45,76 +45,6 @@ _PACKAGING_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.0, 5e-5, 4e-6
 _DRAW_SECONDS = {TaskKind.BINARY: 4e-7, TaskKind.MULTICLASS: 3.5e-7, TaskKind.REGRESSION: 2e-7}
 _DRAWS, _FEWEST_DRAWS, _DRAWN = 1000, 200, 6_000_000
 _MOST_PACKAGING = 0.5  # of the budget
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run made.
-
-    Parameters
-    ----------
-    run_id, model, version : str, str and int
-        MLflow's run, the registered model and its version.
-    bundle, report : Path
-        The bundle's directory and the report in it.
-    sha256 : str
-        The bundle's hash.
-    task : dict
-        Kind, target, metric, labels.
-    metric, test_score, test_interval : str, float and (float, float)
-        The score on rows that no search saw (or, with ``basis`` "cross-validation", from the folds) and its 95 %
-        interval.
-    baselines : dict
-        Score and interval of ``dummy`` and ``linear`` on the same rows.
-    split, findings : dict and list of dict
-        Which split and why; what the checks found.
-    seconds, trials : float and int
-        Wall clock, and how many trials ended.
-    alias, gate : str and dict
-        ``champion`` or ``challenger``, and what the gate said.
-    found : tuple of str
-        Without a target: what was found, in words.
-    """
-
-    run_id: str
-    model: str
-    version: int
-    bundle: Path
-    report: Path
-    sha256: str
-    task: dict[str, Any]
-    metric: str
-    test_score: float
-    test_interval: tuple[float, float]
-    basis: str
-    baselines: dict[str, dict[str, Any]]
-    split: dict[str, Any]
-    findings: list[dict[str, Any]]
-    seconds: float
-    trials: int
-    alias: str
-    gate: dict[str, Any]
-    notes: tuple[str, ...] = ()
-    proven_rows: int = 0
-    best_trial: dict[str, Any] = field(default_factory=dict)
-    found: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON tree."""
-        tree = {name: getattr(self, name) for name in self.__slots__}
-        return tree | {
-            "bundle": str(self.bundle),
-            "report": str(self.report),
-            "test_score": _known(self.test_score),
-            "test_interval": [_known(end) for end in self.test_interval],
-            "notes": list(self.notes),
-            "found": list(self.found),
-        }
-
-
-def _known(score: float) -> float | None:
-    """Return None for a score that has no meaning: JSON has no NaN."""
-    return None if math.isnan(score) else score
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,10 +335,15 @@ def _record(
             "split.safetensors": split_bytes(prepared),
             "evaluation.json": canonical_json(evaluation.to_json()),
             "parameters.json": canonical_json(built.study.parameters),
+            "parts.json": canonical_json(_parts(built)),
             **built.contents.documents,
         },
     )
     return run_id
+
+
+def _parts(built: Built | Found) -> dict[str, Any]:
+    return {part.key: part.to_json() for part in built.parts} if isinstance(built, Built) else {}
 
 
 def _alias_first(trained: Trained) -> tuple[str, Verdict]:
@@ -478,4 +413,5 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),
         found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),
+        parts=_parts(trained.built),
     )

@@ -1,0 +1,83 @@
+"""Cautions: where to be careful with a model, in plain sentences, for the first screen and the card alike."""
+
+from __future__ import annotations
+
+from mlwright.data.findings import Severity
+from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.evaluation import Evaluation
+from mlwright.evaluate.sections import SECTIONS
+from mlwright.evaluate.words import Voice, metric_title, number, verdict
+
+__all__ = ["cautions"]
+
+
+def cautions(context: ReportContext, voice: Voice) -> list[tuple[Severity, str]]:
+    """Return where to be careful, the worst first: findings, what sections warn of, what the figures themselves say."""
+    found = [
+        (finding.severity, voice.text(f"{finding.what} {finding.advice}".strip()))
+        for severity in (Severity.STOP, Severity.WARN)
+        for finding in context.findings
+        if finding.severity is severity
+    ]
+    evaluation = context.evaluation
+    said = [*_about_rows(evaluation), *_about_score(evaluation), *_about_calibration(evaluation)]
+    told = [item for part in SECTIONS if part.cautions is not None for item in part.cautions(context, voice)]
+    every = [*found, *told, *((Severity.WARN, text) for text in said)]
+    return sorted(every, key=lambda item: list(Severity).index(item[0]), reverse=True)
+
+
+def _about_rows(evaluation: Evaluation) -> list[str]:
+    said = []
+    if evaluation.basis == "cross-validation":
+        said.append(
+            "No rows were held out. These figures come from cross-validation on the same rows that the search chose "
+            "by, so they lean to the good side."
+        )
+    if evaluation.n_rows < 200:
+        said.append(f"Measured on {evaluation.n_rows:,} rows only: read the ranges, not the single numbers.")
+    elif evaluation.confusion is not None:
+        fewest = min(part.recall.total for part in evaluation.confusion.classes)
+        if fewest < 30:
+            said.append(f"The rarest class has {fewest} rows to measure on: its own figures are rough.")
+    return said
+
+
+def _about_score(evaluation: Evaluation) -> list[str]:
+    said = []
+    dummy, linear = evaluation.baselines.get("dummy"), evaluation.baselines.get("linear")
+    if dummy is not None and verdict(dummy.difference) != "better":
+        said.append(
+            "It is not clearly better than guessing: there may be nothing in these columns to learn from."
+        )
+    elif linear is not None and verdict(linear.difference) != "better":
+        said.append(
+            "It is not clearly better than the simple linear model, which is easier to explain and to keep."
+        )
+    score = evaluation.score
+    if (
+        dummy is not None
+        and verdict(dummy.difference) == "better"
+        and score.high - score.low > abs(score.estimate - dummy.score.estimate)
+    ):
+        said.append(
+            f"The range of {metric_title(evaluation.metric)} is wide ({number(score.low)} to {number(score.high)}): "
+            "more rows would narrow it."
+        )
+    return said
+
+
+def _about_calibration(evaluation: Evaluation) -> list[str]:
+    residual = evaluation.residuals
+    if residual is not None:
+        if (
+            abs(residual.bias) > 3 * residual.bias_error
+            and abs(residual.bias) > 0.1 * residual.quantiles["0.5"]
+        ):
+            way = "high" if residual.bias > 0 else "low"
+            return [f"Predictions are too {way} by {number(abs(residual.bias))} on average."]
+        return []
+    off = [part for part in evaluation.calibration if not part.low <= part.predicted <= part.high]
+    if len(off) >= 3 and len(off) / len(evaluation.calibration) > 0.25:
+        groups = f"{len(off)} of {len(evaluation.calibration)} groups of rows"
+        return [f"Its probabilities are off in {groups}: use them to put rows in order, not as they stand."]
+    return []

@@ -1,0 +1,72 @@
+"""Parts: what a run measures beside the evaluation, on the same rows, for the report, the card and ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mlwright.core.types import Floats, Json
+from mlwright.data.schema import Task
+from mlwright.data.split import Split
+from mlwright.data.table import Table
+from mlwright.data.values import Columns
+from mlwright.evaluate.context import Part
+from mlwright.evaluate.evaluation import Evaluation
+from mlwright.lifecycle.project import Project
+from mlwright.search import StudyResult
+
+__all__ = ["MEASURES", "Measured", "measured_parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The rows that the model was judged on, and all that is known of them.
+
+    Parameters
+    ----------
+    task, project, split : Task, Project and Split
+        What is predicted, the settings, and which rows train and test.
+    study : StudyResult
+        The fitted models, and the out-of-fold predictions of the training rows.
+    evaluation : Evaluation
+        The figures that are there already.
+    rows : Table
+        The rows that were evaluated; training rows where none are kept.
+    columns : Columns
+        Their canonical columns.
+    truth : ndarray of shape (n_rows,)
+        Values, or class codes.
+    predicted : ndarray of shape (n_rows, n_outputs)
+        By the final model, or out of fold where none are kept.
+    train_truth : ndarray of shape (n_train,)
+        Of the training rows, in the order of ``study.predicted``.
+    units : dict
+        ``groups`` or ``blocks``: rows that intervals draw together.
+    predict : callable
+        From canonical columns to predictions by the final model.
+    rough : bool
+        Whether a fifth of the draws is enough.
+    """
+
+    task: Task
+    project: Project
+    split: Split
+    study: StudyResult
+    evaluation: Evaluation
+    rows: Table
+    columns: Columns
+    truth: Floats = field(repr=False)
+    predicted: Floats = field(repr=False)
+    train_truth: Floats = field(repr=False)
+    units: Json = field(repr=False)
+    predict: Callable[[Columns], Floats] = field(repr=False)
+    rough: bool = False
+
+
+# Each gives its part, or None where it does not apply. In the order of the report.
+MEASURES: tuple[Callable[[Measured], Part | None], ...] = ()
+
+
+def measured_parts(measured: Measured) -> tuple[Part, ...]:
+    """Return what each of `MEASURES` has to say."""
+    return tuple(part for measure in MEASURES if (part := measure(measured)) is not None)
