@@ -37,7 +37,7 @@ def main() -> int:
         for number in range(options.bodies):
             path, headers, body = mutated(number)
             given = {key.encode(): value.encode() for key, value in headers.items()}
-            reply = app.endpoint.respond(path, body, given)
+            reply = app.endpoint.respond(path.partition("?")[0], body, given, path.partition("?")[2])
             statuses[reply.status] += 1
             fault = check(number, path, reply)
             if fault is not None:

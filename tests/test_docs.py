@@ -117,7 +117,7 @@ def run_curl(words: list[str], marks: dict[str, str]) -> dict | list:
     endpoint = Endpoint(mlwright.load("customers"), name="customers", version="1")
     method = "POST" if body else "GET"
     assert endpoint.route(method, urls[0].path) is None
-    response = endpoint.respond(urls[0].path, body)
+    response = endpoint.respond(urls[0].path, body, query=urls[0].query)
     assert response.status == int(marks.get("status", 200)), response.body
     return json.loads(response.body)
 

@@ -54,6 +54,9 @@ def seeds():
         ("/predict", JSON, json.dumps(RECORD).encode()),
         ("/predict", JSON, json.dumps(records).encode()),
         ("/predict", JSON, json.dumps(columns).encode()),
+        ("/predict?explain=true", JSON, json.dumps(RECORD).encode()),
+        ("/predict?explain=true", JSON, json.dumps(records).encode()),
+        ("/predict?explain=true", JSON, json.dumps(columns).encode()),
         ("/predict", JSON | {"accept": ARROW}, json.dumps(columns).encode()),
         ("/predict", {"content-type": ARROW}, sink.getvalue()),
         (

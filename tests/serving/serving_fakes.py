@@ -104,9 +104,12 @@ class Client:
     def __init__(self, app):
         self.app = app
 
-    def request(self, method, path, body=b"", headers=None, *, chunks=None):
+    def request(self, method, path, body=b"", headers=None, *, chunks=None, query=None):
+        if query is None:
+            path, _, query = path.partition("?")
         pairs = [(k.lower().encode(), v.encode()) for k, v in (headers or {}).items()]
-        scope = {"type": "http", "method": method, "path": path, "headers": pairs, "query_string": b""}
+        scope = {"type": "http", "method": method, "path": path, "headers": pairs}
+        scope["query_string"] = query.encode("latin-1")
         waiting = [
             {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks or [0])}
             for i, chunk in enumerate(chunks if chunks is not None else [body])

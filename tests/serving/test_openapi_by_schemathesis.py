@@ -33,14 +33,18 @@ def operations(client):
 def answered(client, case):
     """Send a case through the service in this process and give its reply as `requests` would."""
     request = Request(**case.as_transport_kwargs(base_url="http://127.0.0.1")).prepare()
-    path = request.path_url.partition("?")[0]
+    path, _, query = request.path_url.partition("?")
     body = request.body or b""
     headers = {
         k.lower(): v if isinstance(v, str) else v.decode("latin-1") for k, v in request.headers.items()
     }
     kept = {k: v for k, v in headers.items() if v.isascii()}
     sent = client.request(
-        case.method.upper(), unquote(path), body if isinstance(body, bytes) else body.encode(), kept
+        case.method.upper(),
+        unquote(path),
+        body if isinstance(body, bytes) else body.encode(),
+        kept,
+        query=query,
     )
     given_ = {k.decode(): [v.decode("latin-1")] for k, v in sent.headers.items()}
     return Answer(sent.status, given_, sent.body, request, elapsed=0.0, verify=False)

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import numpy as np
 
-from mlwright.core.errors import MlwrightError, UsageError
+from mlwright.core.errors import UsageError
 from mlwright.core.files import read_json
 from mlwright.core.types import Json, Record
-from mlwright.data.schema import TaskKind
-from mlwright.features.plan import FeaturePlan
 from mlwright.lifecycle.predict import load
-from mlwright.models.contributions import Contributions, contributions
-from mlwright.models.ensemble import Ensemble
+from mlwright.models.contributions import Contributions
+from mlwright.serving.explaining import contributed, margin_labels, outputs_of
 from mlwright.serving.predictor import Predictor
 
 __all__ = ["Explanation", "explain"]
-
-_TOLERANCE = 1e-6  # contributions may miss the margin by so much of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +103,8 @@ def explain(
         )
     answer = predictor.predict_one(asked)
     found = _contributions(predictor, asked)
-    missed = np.abs(found.values.sum(axis=2) - found.margins)
-    if not (missed <= _TOLERANCE * np.maximum(1.0, np.abs(found.margins))).all():
-        raise MlwrightError(
-            "the contributions do not add up to the prediction's margin", got=float(missed.max())
-        )
-    labels = _labels(predictor)
-    outputs = []
-    for label, values, margin in zip(labels, found.values[0], found.margins[0], strict=True):
-        sizes = zip(found.columns, values[:-1].tolist(), strict=True)
-        ordered = dict(sorted(sizes, key=lambda item: -abs(item[1])))
-        told = {"label": label, "margin": float(margin), "expected": float(values[-1])}
-        outputs.append({**told, "contributions": ordered})
+    labels = margin_labels(predictor)
+    outputs = outputs_of(predictor, found, 0)
     return Explanation(
         predictor.name,
         predictor.sha256,
@@ -153,24 +138,12 @@ def _read(path: Path) -> Record:
 
 
 def _contributions(predictor: Predictor, record: Record) -> Contributions:
-    plans = cast("dict[str, FeaturePlan]", predictor.plans)  # a bundle's parts are these
-    ensemble = cast("Ensemble", predictor.ensemble)
-    matrices = {view: row[None] for view, row in predictor.rows(record).items()}
-    sources = {view: [tag.source for tag in plan.tags] for view, plan in plans.items()}
-    found = contributions(ensemble, matrices, sources)
+    found = contributed(predictor, {view: row[None] for view, row in predictor.rows(record).items()})
     if found is None:
         raise UsageError(
             "none of the model's members can explain itself",
-            got=[member.model.kind for member in ensemble.members],
+            got=[member.model.kind for member in getattr(predictor.ensemble, "members", ())],
             allowed="lightgbm, catboost without native categories, linear",
             fix="train again: bundles of earlier versions lack what CatBoost's trees need for it",
         )
     return found
-
-
-def _labels(predictor: Predictor) -> list[Any]:
-    """Return what each margin is of."""
-    labels = list(predictor.task.labels)
-    if predictor.task.kind is TaskKind.REGRESSION:
-        return [None]
-    return labels[1:] if len(labels) <= 2 else labels

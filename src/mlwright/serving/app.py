@@ -85,7 +85,8 @@ class App:
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         method, path, service = scope["method"], scope["path"], self.service
         headers = dict(scope["headers"])
-        response = service.screen(method, path, headers)
+        query = scope.get("query_string", b"").decode("latin-1")
+        response = service.screen(method, path, headers, query)
         if response is None:
             if method != "POST":
                 response = service.respond(path, b"", headers)
@@ -95,11 +96,13 @@ class App:
                     return
                 if isinstance(body, Response):
                     response = body
-                elif len(body) <= self.limits.inline_bytes:
+                elif len(body) <= self.limits.inline_bytes and not query:
                     response = service.respond(path, body, headers)
                 else:
                     loop = asyncio.get_running_loop()
-                    response = await loop.run_in_executor(self._thread, service.respond, path, body, headers)
+                    response = await loop.run_in_executor(
+                        self._thread, service.respond, path, body, headers, query
+                    )
         length = (b"content-length", b"%d" % len(response.body))
         try:
             await send(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from mlwright.core.errors import RecordError
@@ -98,8 +99,14 @@ class Answering(Protocol):
         """Count and log predictions, and return their ids; `values` gives the columns, if they are needed."""
         ...
 
-    def predict_records(self, records: Sequence[Any]) -> list[Json]:
-        """Return the whole answers of records, counted and logged."""
+    def predict_records(
+        self, records: Sequence[Any], raws: Sequence[bytes | msgspec.Raw] | None = None
+    ) -> list[Json]:
+        """Return the whole answers of records, counted and logged; `raws` are their JSON, where it is at hand."""
+        ...
+
+    def answer_ordinary(self, raws: Sequence[msgspec.Raw]) -> list[bytes] | None:
+        """Return the whole answers of records that are all ordinary, counted and logged; None if one is not."""
         ...
 
 

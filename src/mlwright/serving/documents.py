@@ -18,6 +18,7 @@ from mlwright.core.errors import RecordError
 from mlwright.core.types import Json, Record
 from mlwright.data.schema import Column, Kind, TaskKind
 from mlwright.serving.answers import called, label_key
+from mlwright.serving.options import offered
 from mlwright.serving.predictor import Predictor
 
 __all__ = ["docs_page", "example", "ignored", "schema_document", "script_hash", "training"]
@@ -75,6 +76,10 @@ def schema_document(predictor: Predictor, *, name: str, version: str) -> Json:
             for column in predictor.reader.columns
         ],
         "ignored": ignored(predictor),
+        "options": [
+            {"name": option.name, "key": option.key, "about": option.about, "records": option.most}
+            for option in offered(predictor)
+        ],
         "output": output,
     }
 

@@ -17,22 +17,23 @@ from typing import Any
 
 import msgspec
 
-from mlwright.core.errors import DataError, RecordError
+from mlwright.core.errors import DataError, RecordError, UsageError
 from mlwright.core.types import Json
-from mlwright.data.schema import TaskKind
 from mlwright.serving import oip, spans
-from mlwright.serving.answers import anomaly_or_not, encoder, label_key
-from mlwright.serving.columnar import Limits, Predictions, predict_columns
+from mlwright.serving.answers import encoder, label_key
+from mlwright.serving.columnar import Limits, Predictions
 from mlwright.serving.documents import docs_page, schema_document, script_hash
 from mlwright.serving.ids import id_bytes, new_id
 from mlwright.serving.invocations import invoke, invoke_csv
 from mlwright.serving.log import PredictionLog, folder_name
 from mlwright.serving.masking import Mask
 from mlwright.serving.openapi import openapi
+from mlwright.serving.options import asked
+from mlwright.serving.predicting import predict
 from mlwright.serving.predictor import Predictor
 from mlwright.serving.prometheus import CONTENT_TYPE, Metrics
 from mlwright.serving.responses import JSON, NO_SNIFFING, Response, as_json, failure, malformed
-from mlwright.serving.routes import ARROW, CSV, ROUTES, match
+from mlwright.serving.routes import CSV, ROUTES, match
 from mlwright.serving.rowpath import OddRecordError
 from mlwright.serving.status import Status
 
@@ -41,8 +42,6 @@ __all__ = ["ROUTES", "Endpoint", "Limits", "Response", "failure", "new_id"]
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
-_ARROW_MARK = b"\xff\xff\xff\xff"
-_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # Of `Status`: what only ever grows, and what /ready says.
 _COUNTED = tuple(
@@ -175,7 +174,9 @@ class Endpoint:
         message = f"{path[:200]} does not take {method[:20]}"
         return failure(405, message, ((b"allow", allow),), allowed=allow.decode().split(", "))
 
-    def respond(self, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Response:
+    def respond(
+        self, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NO_HEADERS, query: str = ""
+    ) -> Response:
         """Return the response of a route that `route` has let through. It never raises.
 
         Parameters
@@ -186,16 +187,22 @@ class Endpoint:
             All of it.
         headers : mapping of bytes to bytes
             By lower-case name; what no JSON body needs: content-type, accept, inference-header-content-length.
+        query : str, default=""
+            What a prediction is asked for besides; see `mlwright.serving.options`.
         """
         if self._tracer is not None:
             return spans.within(
-                self._tracer, _pattern(path), headers, self._tail, lambda: self._answer(path, body, headers)
+                self._tracer,
+                _pattern(path),
+                headers,
+                self._tail,
+                lambda: self._answer(path, body, headers, query),
             )
-        return self._answer(path, body, headers)
+        return self._answer(path, body, headers, query)
 
-    def _answer(self, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Response:
+    def _answer(self, path: str, body: bytes, headers: Mapping[bytes, bytes], query: str) -> Response:
         started = _seconds()
-        if path == "/predict" and self._path is not None and len(body) <= self._body_bytes:
+        if path == "/predict" and not query and self._path is not None and len(body) <= self._body_bytes:
             # The hot path: one ordinary record.
             try:
                 outputs = self._path.outputs(self._path.decode(body))
@@ -213,10 +220,10 @@ class Endpoint:
                 self._observe_predict(took)
                 return Response(200, (JSON,), answer)
         try:
-            response = self._handle(path, body, headers)
+            response = self._handle(path, body, headers, query)
         except RecordError as error:
             response = self._error(path, 422, str(error), problems=error.problems)
-        except oip.TensorError as error:
+        except (oip.TensorError, UsageError) as error:
             response = self._error(path, 400, str(error))
         except DataError as error:
             response = self._error(path, 422, str(error))
@@ -229,11 +236,12 @@ class Endpoint:
         self._observer(_pattern(path), _outcome(response.status))(_seconds() - started)
         return response
 
-    def _handle(self, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Response:
+    def _handle(self, path: str, body: bytes, headers: Mapping[bytes, bytes], query: str) -> Response:
         if len(body) > self._body_bytes:
             return self._error(path, 413, f"the body is larger than {self._body_bytes:,} bytes")
         if path == "/predict":
-            return self.predict(body, headers)
+            options = asked(path, query, self.predictor) if query else ()
+            return predict(self, body, headers, options)
         if path == "/invocations":
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             return invoke_csv(self, body) if kind == CSV else invoke(self, _decode(body))
@@ -272,62 +280,30 @@ class Endpoint:
 
     # Predictions
 
-    def predict(self, body: bytes, headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Response:
-        """Answer the body of a ``POST /predict``: a record, a list of them, columns, or an Arrow stream.
+    def answer_ordinary(self, raws: Sequence[msgspec.Raw]) -> list[bytes] | None:
+        """Return the whole answers of records that are all ordinary, counted and logged; None if one is not."""
+        path, started = self._path, _seconds()
+        if path is None or not raws:
+            return None
+        try:
+            cells = [path.decode(raw) for raw in raws]
+        except OddRecordError:
+            return None
+        several = len(raws) >= _FEW
+        outputs = path.outputs_of_many(cells).tolist() if several else map(path.outputs, cells)
+        answers = [self._encode_answer(values, id_bytes()) for values in outputs]
+        self._log(raws, answers, started)
+        return answers
 
-        Raises
-        ------
-        RecordError
-            If a record does not fit the schema.
-        DataError
-            If an Arrow stream is damaged or lacks columns.
-        """
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        as_arrow = ARROW in headers.get(b"accept", b"").lower()
-        if kind == ARROW or body[:4] == _ARROW_MARK:
-            return self._predict_arrow(body, as_arrow=as_arrow)
-        if body.lstrip(b" \t\r\n")[:1] == b"[":
-            return self._predict_list(body)
-        record = _decode(body)
-        if isinstance(record, dict) and record and all(isinstance(v, list) for v in record.values()):
-            n_rows = len(next(iter(record.values())))
-            if n_rows > self.limits.bulk_records:
-                return failure(413, f"more than {self.limits.bulk_records:,} rows", got=n_rows)
-            predictions = predict_columns(self.predictor, record)
-            return self._columns(predictions, self.note(lambda: record, predictions), as_arrow=as_arrow)
-        started = _seconds()
-        answer = self.predictor.predict_one(record)
-        return as_json(self._finish(answer, body, started))
-
-    def _predict_list(self, body: bytes) -> Response:
-        started = _seconds()
-        raws = _RECORDS.decode(body)
-        if len(raws) > self.limits.records:
-            return failure(413, f"more than {self.limits.records:,} records", got=len(raws))
-        path = self._path
-        if path is not None and raws:
-            try:
-                cells = [path.decode(raw) for raw in raws]
-            except OddRecordError:
-                pass
-            else:
-                several = len(raws) >= _FEW
-                outputs = path.outputs_of_many(cells).tolist() if several else map(path.outputs, cells)
-                answers = [self._encode_answer(values, id_bytes()) for values in outputs]
-                self._log(raws, answers, started)
-                return Response(200, (JSON,), b"[" + b",".join(answers) + b"]")
-        found = self.predictor.predict_many([_decode(raw) for raw in raws])
-        return as_json([self._finish(a, raw, started) for a, raw in zip(found, raws, strict=True)])
-
-    def predict_records(self, records: Sequence[Any]) -> list[Json]:
-        """Return the whole answers of records, counted and logged."""
+    def predict_records(
+        self, records: Sequence[Any], raws: Sequence[bytes | msgspec.Raw] | None = None
+    ) -> list[Json]:
+        """Return the whole answers of records, counted and logged; `raws` are their JSON, where it is at hand."""
         started = _seconds()
         answers = self.predictor.predict_many(records)
-        has_log = self._channel is not None
-        return [
-            self._finish(a, _encode(r) if has_log else b"", started)
-            for a, r in zip(answers, records, strict=True)
-        ]
+        if raws is None:
+            raws = [b""] * len(answers) if self._channel is None else [_encode(record) for record in records]
+        return [self._finish(answer, raw, started) for answer, raw in zip(answers, raws, strict=True)]
 
     def _finish(self, answer: Json, record: bytes | msgspec.Raw, started: float) -> Json:
         """Complete, count and log an answer."""
@@ -368,35 +344,6 @@ class Endpoint:
             answers = [encode(out, id_) for out, id_ in zip(predictions.outputs.tolist(), ids, strict=True)]
             self._log(records, answers, started)
         return [id_.decode() for id_ in ids]
-
-    def _columns(self, predictions: Predictions, ids: list[str], *, as_arrow: bool) -> Response:
-        """Return the predictions of columns, as columns."""
-        if as_arrow:
-            from mlwright.serving.arrow import has_arrow, write_stream
-
-            if has_arrow():  # else JSON, as its type says
-                return write_stream(self, predictions, ids)
-        task = self.predictor.task
-        tree: Json = {"prediction": predictions.decisions}
-        if task.kind is TaskKind.ANOMALY:
-            said = [anomaly_or_not(task, score) for score in predictions.decisions]
-            tree = {"prediction": said, "score": predictions.decisions, "threshold": task.cut}
-        if task.labels:
-            tree["probability"] = predictions.probabilities
-        if len(task.labels) == 2 and predictions.outputs.shape[1] == 1:
-            tree["threshold"] = task.cut
-        tree |= {"warnings": predictions.warnings, "prediction_id": ids}
-        return as_json(tree | self._tail | predictions.marks)
-
-    def _predict_arrow(self, body: bytes, *, as_arrow: bool) -> Response:
-        from mlwright.serving.arrow import NO_ARROW, answer_stream, has_arrow, read_stream
-
-        if not has_arrow():
-            return failure(415, NO_ARROW, allowed="application/json")
-        table = read_stream(body)
-        if table.num_rows > self.limits.bulk_records:
-            return failure(413, f"more than {self.limits.bulk_records:,} rows", got=table.num_rows)
-        return self._columns(*answer_stream(self, table), as_arrow=as_arrow)
 
     # What is said of itself
 

@@ -43,6 +43,7 @@ class Request(NamedTuple):
     keep: bool
     refusal: Response | None
     buffered: int
+    query: str = ""
 
 
 class Wire:
@@ -215,7 +216,7 @@ class Answering(asyncio.Protocol):
         response = request.refusal
         if response is None:
             service = wire.service
-            is_small = len(request.body) <= service.endpoint.limits.inline_bytes
+            is_small = len(request.body) <= service.endpoint.limits.inline_bytes and not request.query
             if is_small and (wire.slow < _TOO_SLOW or request.method != b"POST"):
                 began = _seconds()
                 response = service.respond(request.path, request.body, request.headers)
@@ -240,7 +241,7 @@ class Answering(asyncio.Protocol):
             if self._job != job:
                 return None
             began = _seconds()
-            response = wire.service.respond(request.path, request.body, request.headers)
+            response = wire.service.respond(request.path, request.body, request.headers, request.query)
             if _seconds() - began < wire.limits.slow_seconds:
                 wire.slow = 0
             return response

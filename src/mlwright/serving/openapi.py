@@ -8,6 +8,7 @@ from mlwright.core.types import Json
 from mlwright.data.schema import Column, Kind, TaskKind
 from mlwright.serving.answers import called, label_key
 from mlwright.serving.documents import example, ignored, training
+from mlwright.serving.options import offered
 from mlwright.serving.predictor import Predictor
 from mlwright.serving.routes import ARROW, CSV, OCTETS, ROUTES, Route
 from mlwright.serving.validation import MAX_CHARACTERS
@@ -103,6 +104,7 @@ def _answer_schema(predictor: Predictor) -> Json:
     }
     required = [*properties]
     properties["degraded"] = {"const": True, "description": "the fallback answered"}
+    properties |= {option.key: option.schema(predictor) for option in offered(predictor)}
     if not task.kind.needs_target:
         required += ["score", "why"]
         properties |= {"score": _SHARE, "why": {"type": "array", "items": _REASON}}
@@ -185,6 +187,18 @@ def _operation(route: Route, predictor: Predictor, record: Any, name: str, versi
                 "example": given[part],
             }
             for part in parts
+        ]
+    if pattern == "/predict" and offered(predictor):
+        operation["parameters"] = [
+            {
+                "name": option.name,
+                "in": "query",
+                "required": False,
+                "schema": {"type": "boolean", "default": False},
+                "description": option.about
+                + ("" if option.most is None else f"; of at most {option.most} records at once"),
+            }
+            for option in offered(predictor)
         ]
     operation["summary"] = _ABOUT.get(pattern, f"Predict {predictor.task.target or predictor.task.kind}")
     if route.method == "GET":

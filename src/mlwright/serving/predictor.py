@@ -222,14 +222,18 @@ class Predictor:
         if len(read) < _FEW:
             answers = [self._answer(self._raw(cells), warnings) for cells, warnings in read]
         else:
-            raw = self.raw_columns(self._columns([cells for cells, _ in read]))
+            raw = self.raw_columns(self._stacked([cells for cells, _ in read]))
             told = zip(raw.tolist(), read, strict=True)
             answers = [self._answer(outputs, warnings) for outputs, (_, warnings) in told]
         if self.reasons is None or not answers:
             return answers
         return self._with_reasons(self.reasons, answers, [cells for cells, _ in read])
 
-    def _columns(self, rows: list[dict[str, Cell]]) -> Columns:
+    def columns(self, records: Sequence[Record]) -> Columns:
+        """Return the canonical columns of records, without validation: what cannot be read is missing."""
+        return self._stacked([self.reader.cells(record) for record in records])
+
+    def _stacked(self, rows: list[dict[str, Cell]]) -> Columns:
         return {c.name: stack(c, [row[c.name] for row in rows]) for c in self.reader.columns}
 
     def matrices(self, columns: Columns) -> dict[str, Floats]:
@@ -288,7 +292,7 @@ class Predictor:
                 fix="make the bundle again",
             )
         records = [row["record"] for row in self.golden]
-        batch = self.raw_columns(self._columns([self.reader.cells(record) for record in records])).tolist()
+        batch = self.raw_columns(self.columns(records)).tolist()
         for index, row in enumerate(self.golden):
             try:
                 answer = self.predict_one(row["record"])

@@ -16,9 +16,11 @@ from types import MappingProxyType
 
 import msgspec
 
+from mlwright.core.errors import UsageError
 from mlwright.serving.access import Access, demand_permissions
 from mlwright.serving.endpoint import Endpoint
 from mlwright.serving.limits import WireLimits
+from mlwright.serving.options import asked
 from mlwright.serving.responses import Response, failure
 from mlwright.serving.routes import FORM, ROUTES, Route, match
 from mlwright.serving.status import Status
@@ -130,7 +132,9 @@ class Service:
 
     # One request
 
-    def screen(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> Response | None:
+    def screen(
+        self, method: str, path: str, headers: Mapping[bytes, bytes], query: str = ""
+    ) -> Response | None:
         """Return None if the request's body may be read, else what is wrong with its head.
 
         Parameters
@@ -139,6 +143,8 @@ class Service:
             Of the request; the path without its query.
         headers : mapping of bytes to bytes
             By lower-case name.
+        query : str, default=""
+            What follows the path's question mark; only predictions look at it.
         """
         found = match(path)
         route = None if found is None else found[0]
@@ -157,12 +163,19 @@ class Service:
         limit = self.endpoint.limits.body_bytes
         if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
             return failure(413, f"the body is larger than {limit:,} bytes")
+        if query:
+            try:
+                asked(path, query, self.endpoint.predictor)
+            except UsageError as error:
+                return failure(400, str(error))
         return None
 
-    def respond(self, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Response:
+    def respond(
+        self, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NO_HEADERS, query: str = ""
+    ) -> Response:
         """Return the response to a request that `screen` has let through. It never raises."""
         if self._is_plain or (path != "/predict" and not _predicts(path)):
-            return self.endpoint.respond(path, body, headers)
+            return self.endpoint.respond(path, body, headers, query)
         status = self.status
         if status.stopped:
             return self.fall_back(path, body, headers, "the model is stopped")
@@ -174,11 +187,11 @@ class Service:
                 status.canary += 1
             elif rollout.shadow:
                 self._copy(challenger, path, body, headers)
-        response = endpoint.respond(path, body, headers)
+        response = endpoint.respond(path, body, headers, query)
         if response.status >= 500 and endpoint is challenger:
             status.failures += 1
             response = self.endpoint.respond(
-                path, body, headers
+                path, body, headers, query
             )  # the champion stands in before the fallback does
         if response.status >= 500:
             status.failures += 1

@@ -48,6 +48,7 @@ class Connection(Answering):
         "_method",
         "_parser",
         "_path",
+        "_query",
         "_refusal",
         "_size",
         "_url",
@@ -63,7 +64,7 @@ class Connection(Answering):
         self._fed = 0
         self._length = 0
         self._keep = True
-        self._path = ""
+        self._path = self._query = ""
         self._url = b""
         self._method = b""
         self._headers: dict[bytes, bytes] = {}
@@ -150,18 +151,19 @@ class Connection(Answering):
         method = self._method = parser.get_method()
         is_alike = headers == self._approved and self._refusal is None
         if is_alike and self._url == b"/predict" and method == b"POST":
-            self._path, self._keep = "/predict", parser.should_keep_alive()
+            self._path, self._query, self._keep = "/predict", "", parser.should_keep_alive()
             return  # the same client asks in the same words
         version = parser.get_http_version()
         upgrades = parser.should_upgrade()
         self._keep = version == "1.1" and not upgrades and parser.should_keep_alive()
-        path = self._path = "/predict" if self._url == b"/predict" else _path(self._url)
+        path, query = _parts(self._url)
+        self._path, self._query = path, query if method == b"POST" else ""
         refusal = self._refusal or self._odd(version, headers, upgrades=upgrades)
         if refusal is not None:
             self._keep = False  # whoever is behind it, it does not speak as we do
         else:
             refusal = wire.service.screen(
-                "POST" if method == b"POST" else method.decode("latin-1"), path, headers
+                "POST" if method == b"POST" else method.decode("latin-1"), path, headers, self._query
             )
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         if refusal is not None:
@@ -172,7 +174,7 @@ class Connection(Answering):
                 self.refuse(refusal)  # at once, and without the body
         elif b"expect" in headers and has_body:
             self.continue_()
-        elif self._keep and path == "/predict" and b"transfer-encoding" not in headers:
+        elif self._keep and self._url == b"/predict" and b"transfer-encoding" not in headers:
             self._approved = headers
 
     def on_body(self, body: bytes) -> None:
@@ -204,7 +206,18 @@ class Connection(Answering):
         self._body = b""
         if not self._keep:
             self.is_last = True
-        self.take(Request(self._method, self._path, self._headers, body, self._keep, self._refusal, buffered))
+        self.take(
+            Request(
+                self._method,
+                self._path,
+                self._headers,
+                body,
+                self._keep,
+                self._refusal,
+                buffered,
+                self._query,
+            )
+        )
 
     # What is wrong with a request
 
@@ -265,20 +278,20 @@ class Connection(Answering):
         self.refuse(failure(500, "the service failed on this request; its log says why"))
 
 
-def _path(url: bytes) -> str:
-    """Return the path of a request's address, decoded and without its query.
+def _parts(url: bytes) -> tuple[str, str]:
+    """Return the path of a request's address, decoded, and its query as it stands.
 
     Examples
     --------
-    >>> _path(b"/v2/models/a%20b?x=1"), _path(b"http://host/ready"), _path(b"*")
-    ('/v2/models/a b', '/ready', '*')
+    >>> _parts(b"/v2/models/a%20b?x=%31"), _parts(b"http://host/ready"), _parts(b"*")
+    (('/v2/models/a b', 'x=%31'), ('/ready', ''), ('*', ''))
     """
     if url[:1] != b"/":
         if b"://" not in url:
-            return url.decode("latin-1")
+            return url.decode("latin-1"), ""
         url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
-    path = url.partition(b"#")[0].partition(b"?")[0].decode("latin-1")
-    return unquote(path, errors="replace") if "%" in path else path
+    head, _, query = url.partition(b"#")[0].decode("latin-1").partition("?")
+    return unquote(head, errors="replace") if "%" in head else head, query
 
 
 def _shown(value: bytes) -> str:
