@@ -91,6 +91,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "leak": "mlwright.data.checks.leak:Leak",
         "missing": "mlwright.data.checks.missing:Missing",
         "mixed_types": "mlwright.data.checks.mixed_types:MixedTypes",
+        "pii": "mlwright.data.checks.pii:Pii",
     }
 )
 

@@ -107,7 +107,7 @@ class Column:
     low, high : float, optional
         The range seen in training (numeric: its units; datetime: seconds since 1970 UTC).
     pii : bool
-        True if its values are personal and may stand in no log.
+        True if its values are personal: they may stand in no log and no report, and as an example nowhere.
     """
 
     name: str
@@ -148,6 +148,14 @@ class Column:
         return cls(**values)
 
 
+def _marked(column: Column) -> Column:
+    """Return a personal column without its levels and its range; a target needs both, since they are the question."""
+    if column.role is Role.TARGET:
+        return replace(column, pii=True)
+    why = f"{column.kind}, personal data: no value is shown"
+    return replace(column, pii=True, why=why, levels=None, low=None, high=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The columns of a table, in its order."""
@@ -177,15 +185,20 @@ class Schema:
         """Return the columns of `role`."""
         return tuple(column for column in self.columns if column.role is role)
 
+    @property
+    def personal(self) -> frozenset[str]:
+        """The names of the columns that are marked as personal."""
+        return frozenset(column.name for column in self.columns if column.pii)
+
     def with_role(self, name: str, role: Role) -> Schema:
         """Return a schema in which the column `name` has `role`."""
         self[name]
         return Schema(tuple(replace(c, role=role) if c.name == name else c for c in self.columns))
 
     def marked(self, names: Iterable[str]) -> Schema:
-        """Return a schema in which the columns `names` are personal: see `Column.pii`."""
+        """Return a schema in which the columns `names` are personal, see `Column.pii`, and that repeats no value of them."""
         personal = frozenset(names)
-        return Schema(tuple(replace(c, pii=True) if c.name in personal else c for c in self.columns))
+        return Schema(tuple(_marked(c) if c.name in personal else c for c in self.columns))
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return a JSON tree that `from_json` reads."""

@@ -16,15 +16,21 @@ _QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95
 _MOST_LEVELS = 100
 
 
-def reference(columns: Columns, predicted: Floats, task: Task) -> dict[str, Any]:
+def reference(
+    columns: Columns, predicted: Floats, task: Task, *, personal: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """Return the statistics of each column and of the predictions.
 
     Numbers: count, missing, mean, standard deviation, quantiles. Strings: count, missing, the number of levels and
-    the counts of the hundred most frequent ones.
+    the counts of the hundred most frequent ones. Of `personal` columns only what tells no value: count, missing and the
+    number of levels.
     """
     names = [str(label) for label in task.labels[-task.n_outputs :]] if task.labels else ["value"]
     return {
-        "columns": {name: _describe(values) for name, values in columns.items()},
+        "columns": {
+            name: _counted(values) if name in personal else _describe(values)
+            for name, values in columns.items()
+        },
         "predictions": {name: _numbers(predicted[:, i]) for i, name in enumerate(names)},
     }
 
@@ -40,6 +46,11 @@ def _describe(values: Floats | Coded) -> dict[str, Any]:
         "n_levels": len(order),
         "levels": {level: -count for count, level in order[:_MOST_LEVELS]},
     }
+
+
+def _counted(values: Floats | Coded) -> dict[str, Any]:
+    told = _describe(values)
+    return {key: told[key] for key in ("count", "missing", "n_levels") if key in told}
 
 
 def _numbers(values: Floats) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def build_anomalies(
         _told(about),
         _sentences(about),
         lineage=lineage,
-        reference=reference(rows.fitted_columns, model.predict(rows.X), task),
+        reference=reference(
+            rows.fitted_columns, model.predict(rows.X), task, personal=prepared.table.schema.personal
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.checks.base import CheckContext
 from mlwright.data.findings import Finding
-from mlwright.data.schema import Role, Task
+from mlwright.data.schema import Column, Role, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
@@ -47,6 +47,7 @@ __all__ = [
     "golden_records",
     "missing_shares",
     "prepare",
+    "stand_in",
 ]
 
 _N_GOLDEN = 20
@@ -275,7 +276,7 @@ def build(
             "trials": trials,
             "choices": study.choices,
         },
-        reference=reference(seen_columns, seen, task),
+        reference=reference(seen_columns, seen, task, personal=table.schema.personal),
     )
     if kept is None:  # no row was kept back: some of the training rows stand in
         some = evenly(len(seen), MOST_PROVEN)
@@ -349,13 +350,26 @@ def missing_shares(columns: Columns) -> dict[str, float]:
 
 
 def golden_records(predictor: Predictor, rows: list[Record]) -> list[Json]:
-    """Return the first records that a client could send, with their answers."""
+    """Return the first records that a client could send, with their answers; values of personal columns are made up."""
     golden: list[Json] = []
+    made_up = {column.name: stand_in(predictor, column) for column in predictor.reader.columns if column.pii}
     for row in rows:
+        record = row | {name: value for name, value in made_up.items() if name in row}
         try:
-            golden.append({"record": row, "prediction": predictor.predict_one(row)})
+            golden.append({"record": record, "prediction": predictor.predict_one(record)})
         except RecordError:  # your own test rows may miss what training never missed
             continue
         if len(golden) == _N_GOLDEN:
             break
     return golden
+
+
+def stand_in(predictor: Predictor, column: Column) -> Any:
+    """Return a made-up value that a request may hold in a personal column: the first that its reader takes."""
+    candidates = ("masked", 0, "2000-01-01", False, "1") if column.required else (None,)
+    for value in candidates:
+        problems: list[Json] = []
+        predictor.reader.examine(column.name, value, problems, [])
+        if not problems:
+            return value
+    return None

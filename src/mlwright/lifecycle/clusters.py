@@ -113,7 +113,10 @@ def build_clusters(
         _told(about, agreed),
         _sentences(about),
         lineage=lineage,
-        reference=reference(rows.fitted_columns, model.predict(rows.X), task) | {"clusters": told_traits},
+        reference=reference(
+            rows.fitted_columns, model.predict(rows.X), task, personal=prepared.table.schema.personal
+        )
+        | {"clusters": told_traits},
     )
 
 

@@ -11,6 +11,7 @@ from mlwright.data.checks.base import CheckContext
 from mlwright.data.checks.run import refused, run_checks
 from mlwright.data.findings import Finding
 from mlwright.data.infer import infer
+from mlwright.data.personal import personal_columns
 from mlwright.data.schema import Kind, Role, Schema
 from mlwright.data.split import Split
 from mlwright.data.table import Table
@@ -68,4 +69,6 @@ def raw_schema(raw: pa.Table, project: Project) -> Schema:
                 fix=f"did you mean '{near[0]}'?" if near else "name one of the columns",
             )
     kinds = {name: Kind(kind) for name, kind in project.data_kinds.items()}
-    return infer(raw, target=project.task_target, roles=roles, kinds=kinds).marked(project.data_pii)
+    schema = infer(raw, target=project.task_target, roles=roles, kinds=kinds)
+    found = [name for name in personal_columns(raw, schema) if f"pii:{name}" not in project.checks_accept]
+    return schema.marked([*project.data_pii, *found])

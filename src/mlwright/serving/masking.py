@@ -32,7 +32,7 @@ class Mask:
     """
 
     def __init__(self, schema: Schema) -> None:
-        self.names = frozenset(column.name for column in schema.columns if column.pii)
+        self.names = schema.personal
         self.is_empty = not self.names
 
     def record(self, body: bytes) -> bytes:

@@ -272,6 +272,10 @@ def _dirty_contexts() -> Iterator[CheckContext]:
                 Column("gaps", Kind.NUMERIC, dtype="float"),
             ),
             "key": (pa.array(range(n_rows)), Column("key", Kind.ID, Role.IGNORED, "int")),
+            "contact": (
+                pa.array([f"user{row % 300}@example.com" for row in range(n_rows)]),
+                Column("contact", Kind.CATEGORICAL),
+            ),
         }
         columns = list(clean.table.schema.columns)
         for name, (values, column) in extra.items():

@@ -39,7 +39,7 @@ def describe(columns: Columns, schema: Schema, inside: NDArray[np.bool_], *, mos
     columns : Columns
         The canonical columns of all rows.
     schema : Schema
-        What they are.
+        What they are; personal columns are passed over.
     inside : ndarray of bool, shape (n_rows,)
         Which rows are meant.
     most : int, default=6
@@ -57,6 +57,8 @@ def describe(columns: Columns, schema: Schema, inside: NDArray[np.bool_], *, mos
         return []
     traits = []
     for name, values in columns.items():
+        if schema[name].pii:  # a trait repeats values
+            continue
         kind = schema[name].kind
         if isinstance(values, Coded):
             trait = None if kind is Kind.TEXT else _of_levels(name, values, inside)

@@ -93,7 +93,7 @@ class MixedTypes(Check):
         count = sum(pair[0] for pair in bad)
         what = (
             f"{plural(count, 'value')} of {len(values):,} in '{column.name}' cannot be read as "
-            f"{_READ[column.kind]}: {named([pair[1] for pair in bad], _EXAMPLES)}."
+            f"{_READ[column.kind]}{_examples(column, [pair[1] for pair in bad])}."
         )
         advice = "They count as missing; correct them at the source, or say how they are to be read."
         return [self._finding(column.name, what, advice)]
@@ -113,11 +113,16 @@ class MixedTypes(Check):
         )
         what = (
             f"'{column.name}' is read as categories although {share(float(part))} of its values are numbers; "
-            f"{plural(int(counts[odd].sum()), 'value')} {'is' if counts[odd].sum() == 1 else 'are'} text: "
-            f"{named([values.levels[i] for i in odd], _EXAMPLES)}."
+            f"{plural(int(counts[odd].sum()), 'value')} {'is' if counts[odd].sum() == 1 else 'are'} text"
+            f"{_examples(column, [values.levels[i] for i in odd])}."
         )
         advice = "Make it numeric if the text stands for missing or wrong values."
         return [self._finding(column.name, what, advice)]
 
     def _finding(self, name: str, what: str, advice: str) -> Finding:
         return Finding(self.kind, Severity.WARN, (name,), what, advice)
+
+
+def _examples(column: Column, values: list[str]) -> str:
+    """Return some values after a colon; none of a personal column."""
+    return "" if column.pii else f": {named(values, _EXAMPLES)}"
