@@ -5,7 +5,8 @@
 
 ``measure`` fits every configuration of `mlwright.search.portfolio` on every table, as the search would: over the folds,
 then on all training rows. It keeps out-of-fold and test predictions with what they took, one file each, and goes on
-where it was stopped. Run it with nothing beside it; it takes hours.
+where it was stopped. It takes hours. What something took is counted in seconds of the processor, over the cores that fit
+side by side, so that other work on the machine does not change it.
 
 ``order`` looks for the order in which, over all tables and budgets, the blend of what fits into the budget loses least
 to the best that is known for the table: step by step, the configuration that lowers the mean regret most is put next.
@@ -147,11 +148,12 @@ def _measured(path: Path, trial: Trial) -> bool:
 
 def _measure_view(fitter: Fitter, view: str, place: Path) -> None:
     """Time what the folds' matrices of a view take: a dummy on them takes nothing else."""
-    start = time.monotonic()
+    start = time.process_time()
     result = fitter.trial(Trial(10**6, "dummy", view), Deadline(math.inf))
+    seconds = (time.process_time() - start) / fitter.executor.workers
     path = place / f"{view}.view.json"
     if not path.exists():
-        path.write_text(json.dumps({"seconds": round(time.monotonic() - start, 4)}))
+        path.write_text(json.dumps({"seconds": round(seconds, 4)}))
     fitter.refit([(result, 1.0)])  # the matrix of all rows, for the same reason
 
 
@@ -166,10 +168,12 @@ def _measure_trial(
 ) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")
+        start = time.process_time()
         result = fitter.trial(trial, Deadline(longest))
-        start = time.monotonic()
+        seconds = (time.process_time() - start) / fitter.executor.workers
+        start = time.process_time()
         ensemble, plans = fitter.refit([(result, 1.0)])
-        refit = time.monotonic() - start
+        refit = time.process_time() - start
     predicted = ensemble.predict({view: plan.batch(take(test, shown)) for view, plan in plans.items()})
     np.savez(
         path.with_name(path.name + ".npz"),
@@ -178,7 +182,7 @@ def _measure_trial(
     )
     return {
         "score": result.score,
-        "seconds": round(result.seconds, 4),
+        "seconds": round(seconds, 4),
         "refit_seconds": round(refit, 4),
         "price_us": round(price(result, fitter.data.task.n_outputs), 3),
         "cut": result.seconds >= 0.98 * longest,

@@ -9,7 +9,7 @@ from mlwright.core.errors import BundleContentError
 from mlwright.data.schema import Task, TaskKind
 from mlwright.models.base import FitContext
 from mlwright.models.catboost import CatBoost
-from mlwright.models.oblivious import ObliviousTrees
+from mlwright.models.oblivious import ObliviousTrees, _thresholds
 from mlwright.testing.models import TASKS, same_bits, training
 
 BINARY, MULTICLASS, REGRESSION = TASKS[:3]
@@ -136,3 +136,26 @@ def test_no_labels_are_needed_for_two_classes():
     X, y = training(BINARY)
     task = Task(TaskKind.BINARY, "y", "roc_auc")
     assert CatBoost().fit(X, y, FitContext(task, n_iterations=3)).predict(X).shape == (len(X), 1)
+
+
+def test_a_threshold_of_doubles_answers_as_the_float32_border_does():
+    random = np.random.default_rng(0)
+    borders = np.concatenate(
+        [
+            random.normal(size=300).astype(np.float32) * np.float32(10.0) ** random.integers(-44, 38, 300),
+            np.array([0.0, -0.0, 1e-45, -1e-45, 3.4028235e38, -3.4028235e38, np.inf, -np.inf], np.float32),
+        ]
+    ).astype(np.float32)
+    with np.errstate(over="ignore"):
+        around = borders[:, None].astype(np.float64)
+        after = np.nextafter(borders, np.float32(np.inf))[:, None].astype(np.float64)
+        middle = np.where(np.isfinite(after), (around + after) / 2, 2.0**128 - 2.0**103)
+        values = np.concatenate(
+            [around, after, middle, np.nextafter(middle, np.inf), np.nextafter(middle, -np.inf), 2 * around]
+            + [np.broadcast_to(each, around.shape) for each in (0.0, 1e300, -1e300, np.inf, -np.inf, np.nan)],
+            axis=1,
+        )
+        rounded = values.astype(np.float32)
+    found = values > _thresholds(borders)[:, None]
+    assert np.array_equal(found, rounded > borders[:, None])
+    assert found.any()

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from serving_fakes import PROPERTY
 
 from mlwright.core.errors import RecordError
 from mlwright.data.schema import Column, Kind, Role, Schema
+from mlwright.data.values import columns
 from mlwright.metrics.decision import decide
 from mlwright.serving.answers import encoder
 from mlwright.serving.rowpath import OddRecordError, RowPath
@@ -234,3 +236,53 @@ def test_grades_are_decided_by_their_mean():
 
 def test_schema_and_path_read_the_same_columns():
     assert [column.name for column in PREDICTOR.reader.columns] == [c.name for c in SCHEMA.features]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (
+            Column("c", Kind.BOOLEAN, dtype="str"),
+            [("Y", 1.0), ("n", 0.0), ("Yes", 1.0), (1, 1.0), (0.0, 0.0)],
+        ),
+        (Column("c", Kind.BOOLEAN, dtype="str"), [("NA", math.nan), ("None", math.nan), (None, math.nan)]),
+        (
+            Column("c", Kind.BOOLEAN, format={"false": ["cash"], "true": ["card"]}),
+            [("Card", 1.0), ("CASH", 0.0), (True, 1.0), (False, 0.0)],
+        ),
+        (
+            Column("c", Kind.CATEGORICAL, levels=("WD", "New")),
+            [("WD ", "WD"), (" New", "New"), ("none", None), ("NA", None), (None, None)],
+        ),
+    ],
+    ids=["yes and no", "missing words", "a pair of its own", "blanks and missing words"],
+)
+def test_a_tables_own_spellings_take_the_short_way(column, said):
+    from mlwright.features.category_codes import CategoryCodes
+    from mlwright.features.number import Number
+    from mlwright.features.plan import FeaturePlan
+    from mlwright.serving import Predictor
+
+    class First:
+        def predict_row(self, rows):
+            return [float(rows["all"][0])]
+
+        def predict(self, matrices):
+            return matrices["all"]
+
+    schema = Schema((column, Column("y", Kind.NUMERIC, Role.TARGET)))
+    read = columns(pa.table({"c": ["WD", "New", None]}), schema, ["c"])
+    step = CategoryCodes("c").fit(read, np.zeros(3)) if column.kind is Kind.CATEGORICAL else Number("c")
+    plan = FeaturePlan([step]).arrange()
+    manifest = {"name": "m", "task": REGRESSION.to_json(), "schema": schema.to_json()}
+    predictor = Predictor(manifest, {"all": plan}, First())
+    for spelling, cell in said:
+        found = predictor.path.outputs(predictor.path.convert({"c": spelling}))
+        careful = predictor.predict_carefully({"c": spelling})
+        assert careful["warnings"] == []
+        assert found == pytest.approx([careful["prediction"]], nan_ok=True)
+        if column.kind is Kind.BOOLEAN:
+            assert found == pytest.approx([cell], nan_ok=True)
+    for odd in ("maybe", 2, 0.5):
+        with pytest.raises(OddRecordError):
+            predictor.path.convert({"c": odd})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -19,7 +19,18 @@ from mlwright.data.measures import MEASURES
 from mlwright.data.ranges import read_range
 from mlwright.data.schema import Column, Kind
 
-__all__ = ["END", "FIRST", "MISSING_WORDS", "Cell", "CellReader", "number", "reader", "text", "tidy_date"]
+__all__ = [
+    "END",
+    "FIRST",
+    "MISSING_WORDS",
+    "Cell",
+    "CellReader",
+    "number",
+    "reader",
+    "text",
+    "tidy_date",
+    "truth_words",
+]
 
 MISSING_WORDS = frozenset(
     {
@@ -201,9 +212,16 @@ def _number_in(value: str, form: Mapping[str, Any]) -> float:
     return parsed if math.isfinite(parsed) else _NAN
 
 
+def truth_words(form: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the words for false and those for true, in small letters, of a boolean column's format."""
+    return (
+        form.get("false", ("false", "no", "n", "f", "0")),
+        form.get("true", ("true", "yes", "y", "t", "1")),
+    )
+
+
 def _boolean(column: Column) -> Callable[[Any], float]:
-    true = frozenset(column.format.get("true", ("true", "yes", "y", "t", "1")))
-    false = frozenset(column.format.get("false", ("false", "no", "n", "f", "0")))
+    false, true = map(frozenset, truth_words(column.format))
 
     def read(value: Any) -> float:
         if value is True:

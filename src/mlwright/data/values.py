@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from mlwright.core.types import Floats
-from mlwright.data.scalars import END, FIRST, MISSING_WORDS, Cell, CellReader, number, reader, text
+from mlwright.data.scalars import (
+    END,
+    FIRST,
+    MISSING_WORDS,
+    Cell,
+    CellReader,
+    number,
+    reader,
+    text,
+    truth_words,
+)
 from mlwright.data.schema import Column, Kind, Schema
 
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ __all__ = [
     "reader",
     "take",
     "text",
+    "truth_words",
 ]
 
 _PLAIN = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"  # what Arrow's cast reads as `float` does

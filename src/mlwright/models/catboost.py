@@ -135,7 +135,7 @@ class CatBoost(Model):
         Categories are reckoned with where the parameters speak of combinations of them (`max_ctr_complexity`).
         """
         a_tree = 0.004 + 0.001 * params.get("depth", 6) + 0.0022 * n_outputs
-        fixed = 6.5 + (5.0 if n_outputs > 1 else 0.0) + (35.0 if "max_ctr_complexity" in params else 0.0)
+        fixed = 9.5 + (5.0 if n_outputs > 1 else 0.0) + (35.0 if "max_ctr_complexity" in params else 0.0)
         return fixed + n_iterations * a_tree
 
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
@@ -295,10 +295,9 @@ class CatBoost(Model):
         """Return `n_outputs` numbers for one row; safe from many threads."""
         if len(row) != self.n_columns_:
             raise ValueError(f"expected {self.n_columns_} numbers, got {len(row)}")
-        row32 = _float32(row)
         if self._categories is not None:
-            row32 = self._categories.widen_row(row32)
-        return self._trees.predict_row(row32)
+            row = self._categories.widen_row(_float32(row))
+        return self._trees.predict_row(row)
 
     def state(self) -> State:
         """Return the trees as arrays, and the tables of categories where a tree asks for one."""

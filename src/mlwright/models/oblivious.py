@@ -65,16 +65,18 @@ class ObliviousTrees:
         self.features, self.borders, self.leaves, self.bias, self.link = features, borders, leaves, bias, link
         self.n_trees, self.depth = features.shape
         self._tables = np.ascontiguousarray(leaves).reshape(len(bias), -1)
-        self._leaf = np.ascontiguousarray(self._tables.T)  # for one row, a leaf's outputs side by side
+        # For one row, a leaf's outputs side by side.
+        self._leaf = self._tables[0] if len(bias) == 1 else np.ascontiguousarray(self._tables.T)
         self._first = np.arange(self.n_trees, dtype=np.intp) * (2**self.depth)
         # Many trees ask the same question: each one is answered once. Levels first: then each is one contiguous run.
         questions = np.rec.fromarrays([features.T.ravel(), borders.T.ravel()])
         unique, place = np.unique(questions, return_inverse=True)
         self._asked, self._bound = unique["f0"].astype(np.intp), unique["f1"].copy()
-        self._question = place.astype(np.intp)
-        self._levels = self._question.reshape(self.depth, self.n_trees)
-        narrow = np.uint8 if self.depth <= _BYTE else np.uint16
-        self._bits = (narrow(1) << np.arange(self.depth, dtype=narrow))[:, None]
+        self._levels = place.astype(np.intp).reshape(self.depth, self.n_trees)
+        # For one row: a question more that nothing answers, for the bits that a tree lacks to whole bytes.
+        self._row_asked = np.append(self._asked, 0)
+        self._row_bound = np.append(_thresholds(self._bound), np.inf)
+        self._bytes = _bytes(self._levels, len(self._asked))
 
     @classmethod
     def constant(cls, bias: Floats, link: str) -> Self:
@@ -150,16 +152,16 @@ class ObliviousTrees:
             index += part if low == 0 else part.astype(np.intp) << low
 
     def predict_row(self, row: np.ndarray) -> Sequence[float]:
-        """Return `n_outputs` numbers for one float32 row of shape (n_columns,)."""
+        """Return `n_outputs` numbers for one row of shape (n_columns,), of float32 or not yet rounded to it."""
         raw = self.bias
         if self.n_trees:
-            answers = (row.take(self._asked) > self._bound).view(np.uint8)
-            bits = answers.take(self._question).reshape(self.depth, self.n_trees) * self._bits
-            index = np.bitwise_or.reduce(bits, axis=0) + self._first
+            answers = row.take(self._row_asked) > self._row_bound
+            index = np.packbits(answers.take(self._bytes[0]), bitorder="little") + self._first
+            for high in self._bytes[1:]:
+                index += np.packbits(answers.take(high), bitorder="little").astype(np.intp) << _BYTE
             leaves = self._leaf.take(index, axis=0)
             # One after the other, as for many rows: NumPy's sum of a single column would add in another order.
-            alone = len(raw) == 1
-            raw = raw + (np.add.accumulate(leaves)[-1] if alone else leaves.sum(axis=0))
+            raw = raw + (np.add.accumulate(leaves)[-1] if leaves.ndim == 1 else leaves.sum(axis=0))
         if self.link in ("exp", "softmax"):
             return _linked(raw[None], self.link)[0].tolist()
         return [_sigmoid(score) for score in raw.tolist()] if self.link == "sigmoid" else raw.tolist()
@@ -205,6 +207,30 @@ class ObliviousTrees:
             if weights.size and not (weights.min() >= 0 and weights.max() <= _MOST_WEIGHT):
                 raise BundleContentError(f"{kind}: a leaf's weight", allowed=f"0 to {_MOST_WEIGHT:g}")
         return cls(features, borders, leaves, bias, link, weights)
+
+
+def _thresholds(borders: np.ndarray) -> Floats:
+    """Return doubles that a double exceeds just where it exceeds the float32 border once it is rounded to float32."""
+    beyond = 2.0**128  # what the next float32 after the largest would be
+    with np.errstate(over="ignore"):
+        after = np.nextafter(borders, np.float32(np.inf))
+    ends = [np.clip(each.astype(np.float64), -beyond, beyond) for each in (borders, after)]
+    middle = (ends[0] + ends[1]) / 2
+    even = borders.view(np.uint32) % 2 == 0  # the middle itself is rounded to the even neighbour
+    exact = np.where(even, middle, np.nextafter(middle, -np.inf))
+    return np.where(borders == np.inf, np.inf, exact)
+
+
+def _bytes(levels: np.ndarray, unanswered: int) -> list[np.ndarray]:
+    """Return, for each eight levels, the questions of the trees' bits, tree by tree; `unanswered` where there is none."""
+    depth, n_trees = levels.shape
+    found = []
+    for low in range(0, max(1, depth), _BYTE):
+        questions = np.full((n_trees, _BYTE), unanswered, dtype=np.intp)
+        own = levels[low : low + _BYTE].T
+        questions[:, : own.shape[1]] = own
+        found.append(questions.ravel())
+    return found
 
 
 def _sigmoid(score: float) -> float:

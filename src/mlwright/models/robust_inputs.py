@@ -134,7 +134,8 @@ def _bounded(values: Floats, center: Floats, scale: Floats) -> Floats:
     inputs -= center
     inputs *= scale
     inputs /= np.hypot(inputs / _BOUND, 1.0)
-    missing = inputs != inputs  # noqa: PLR0124 - NaN is not itself
-    if missing.any():
-        inputs[missing] = 0.0
+    flat = inputs.reshape(-1)
+    total = flat @ flat  # NaN if any input is: bounded as they are, nothing else makes it so
+    if total != total:  # noqa: PLR0124 - NaN is not itself
+        inputs[np.isnan(inputs)] = 0.0
     return inputs

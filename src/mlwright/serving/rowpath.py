@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -20,7 +20,7 @@ import numpy as np
 
 from mlwright.core.types import Floats
 from mlwright.data.schema import Column, Kind
-from mlwright.data.values import reader
+from mlwright.data.values import MISSING_WORDS, reader, truth_words
 from mlwright.serving.validation import MAX_CHARACTERS, tolerated
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ class _Field:
             low, high = tolerated(column)
             kind: Any = Annotated[float, msgspec.Meta(ge=low, le=high)]
         elif column.kind is Kind.BOOLEAN:
-            kind = bool
-            self.spelled = {True: 1.0, False: 0.0} | ({None: _NAN} if optional else {})
+            kind = self._truths(optional=optional)
         elif column.kind is Kind.DATETIME or not column.levels:
             if column.kind is not Kind.DATETIME and column.levels is not None:
                 raise OddRecordError  # no level at all: every value is odd
@@ -175,17 +174,32 @@ class _Field:
             kind = text | int if column.kind is not Kind.DATETIME and column.dtype == "int" else text
             self.read = _careful(reader(column), _NAN if column.kind is Kind.DATETIME else None)
         else:
-            kind = self._listed(column)
-            if optional and self.spelled is not None:
-                self.spelled[None] = None
+            kind = self._listed(column, optional=optional)
         self.type: Any = kind | None if optional else kind
 
-    def _listed(self, column: Column) -> Any:
+    def _truths(self, *, optional: bool) -> Any:
+        """List the words and numbers that a table may hold for true and false, beside the two themselves."""
+        read = reader(self.column)
+        said = [word for words in truth_words(self.column.format) for word in words]
+        words = {word: cell for word in _in_cases(said) if (cell := read(word)) in {0.0, 1.0}}
+        if optional:
+            words |= {word: _NAN for word in _in_cases(MISSING_WORDS) if math.isnan(read(word))}
+        # 0 and 1 are equal to False and True, as keys too.
+        self.spelled = {True: 1.0, False: 0.0} | words | ({None: _NAN} if optional else {})
+        kind: Any = bool | Literal[tuple(words)] if words else bool  # type: ignore[valid-type] - as in `_listed`
+        numbers = read(0) == 0.0 and read(1) == 1.0
+        return kind | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] if numbers else kind
+
+    def _listed(self, column: Column, *, optional: bool) -> Any:
         read, levels = reader(column), column.levels or ()
         known = frozenset(levels)
-        spelled: dict[Any, Any] = {level: cell for level in levels if (cell := read(level)) in known}
+        # Tables often have a blank at one end of a word.
+        forms = [form for level in levels for form in (level, f"{level} ", f" {level}")]
+        spelled: dict[Any, Any] = {form: cell for form in forms if (cell := read(form)) in known}
         if not spelled:
             raise OddRecordError
+        if optional:
+            spelled |= {word: None for word in _in_cases(MISSING_WORDS) if read(word) is None}
         kind: Any = str
         if column.dtype == "bool" and {"true", "false"} <= set(spelled):
             kind = bool | Literal[tuple(spelled)]  # type: ignore[valid-type] - a closed list made at run time
@@ -195,8 +209,13 @@ class _Field:
                 numbers = [int(level) for level in spelled if level.removeprefix("-").isdecimal()]
                 spelled |= {n: str(n) for n in numbers if str(n) in spelled and -_INT64 <= n < _INT64}
             kind = Literal[tuple(spelled)]  # type: ignore[valid-type] - as above
-        self.spelled = spelled
+        self.spelled = spelled | ({None: None} if optional else {})
         return kind
+
+
+def _in_cases(words: Iterable[str]) -> list[str]:
+    """Return words in small letters, in large ones, and with a large one first."""
+    return sorted({form(word) for word in words for form in (str.lower, str.capitalize, str.upper)})
 
 
 def _careful(read: Callable[[Any], Any], missing: Any) -> Callable[[Any], Any]:
