@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlwright.lifecycle.result import RunResult
     from mlwright.lifecycle.retrain import promote, retrain, rollback
     from mlwright.lifecycle.run import run
+    from mlwright.lifecycle.score import score
     from mlwright.lifecycle.upkeep import doctor, gc, init
     from mlwright.lifecycle.verify import verify
     from mlwright.serving.predictor import Predictor
@@ -39,6 +40,7 @@ __all__ = [
     "retrain",
     "rollback",
     "run",
+    "score",
     "verify",
 ]
 
@@ -61,6 +63,7 @@ _HOMES = {
     "retrain": "mlwright.lifecycle.retrain",
     "rollback": "mlwright.lifecycle.retrain",
     "run": "mlwright.lifecycle.run",
+    "score": "mlwright.lifecycle.score",
     "verify": "mlwright.lifecycle.verify",
 }
 

@@ -28,6 +28,7 @@ __all__ = [
     "rollback",
     "run",
     "runs",
+    "score",
     "serve",
     "start",
     "stop",
@@ -331,16 +332,31 @@ def models(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """``mlwright report``."""
-    from mlwright.lifecycle.predict import find_bundle
+    from mlwright.lifecycle.predict import find_report
 
-    path = find_bundle(options.model, store=options.store).resolve() / "report.html"
-    if not path.is_file():
-        raise UsageError("the bundle holds no report", got=str(path))
+    path = find_report(options.model, store=options.store)
     if options.open:
         import webbrowser
 
         webbrowser.open(path.as_uri())
     show.plain(options, {"report": str(path)}, str(path))
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    """``mlwright score``."""
+    import sys
+
+    from mlwright.cli.paint import Paint
+    from mlwright.cli.progress import progress
+    from mlwright.cli.scored import scored
+    from mlwright.lifecycle.predict import find_report
+    from mlwright.lifecycle.score import score as verb
+
+    with progress(None, quiet=options.json) as listener:
+        card = verb(options.model, quick=options.quick, store=options.store, listener=listener)
+    path = str(find_report(options.model, store=options.store))
+    show.plain(options, card.to_json() | {"report": path}, scored(card, path, Paint(sys.stdout)))
     return 0
 
 

@@ -26,7 +26,7 @@ exit codes:
 
 start here: mlwright run customers.csv --target churned
 """
-_MEANT = {"train": "run", "fit": "run", "score": "predict", "deploy": "serve", "list": "models"}
+_MEANT = {"train": "run", "fit": "run", "deploy": "serve", "list": "models"}
 
 
 class _Aligned(argparse.RawDescriptionHelpFormatter):
@@ -186,11 +186,16 @@ def _serving(command: Any) -> None:
     start.add_argument("model", help="a registered model's name")
 
     export = command(
-        "export", "write what serves a model in a container or a cluster", "mlwright export docker churn"
+        "export",
+        "write what serves a model in a container or a cluster, or its technical documentation",
+        "mlwright export docker churn",
     )
-    export.add_argument("target", help="docker (Dockerfile, compose file, bundle) or k8s (manifests)")
+    export.add_argument(
+        "target",
+        help="docker (Dockerfile, compose file, bundle), k8s (manifests) or annex-iv (the EU AI Act's documentation)",
+    )
     export.add_argument("model", help="a registered model or a bundle's path")
-    export.add_argument("-o", "--output", metavar="DIR", help="where to (default: MODEL-docker or MODEL-k8s)")
+    export.add_argument("-o", "--output", metavar="DIR", help="where to (default: MODEL-TARGET)")
     export.add_argument("--image", help="the image's name (default mlwright-MODEL:VERSION)")
     export.add_argument("--force", action="store_true", help="replace files that are there")
 
@@ -263,6 +268,14 @@ def _keeping(command: Any) -> None:
     report = command("report", "say where a model's report is", "mlwright report churn --open")
     report.add_argument("model", help="a registered model or a bundle's path")
     report.add_argument("--open", action="store_true", help="open it in the browser")
+
+    score = command(
+        "score", "run the 28 tests of the ML Test Score on a model", "mlwright score churn --json"
+    )
+    score.add_argument("model", help="a registered model (churn, churn@challenger, churn/3)")
+    score.add_argument(
+        "--quick", action="store_true", help="leave out what trains something; it counts nothing then"
+    )
 
     init = command(
         "init",

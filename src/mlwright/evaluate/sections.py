@@ -11,6 +11,7 @@ from mlwright.data.schema import Column
 from mlwright.evaluate import plots, results
 from mlwright.evaluate.context import ReportContext, Section
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
+from mlwright.evaluate.score_section import READINESS
 from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
 from mlwright.metrics import get
 
@@ -275,6 +276,7 @@ SECTIONS: tuple[Section, ...] = (
     # why it says what it says
     Section("importance", "What drives it", results.importance),
     # how quick it is
-    # where it comes from
+    # where it comes from, and how far it is ready
+    READINESS,
     Section("lineage", "Where it comes from", _lineage),
 )

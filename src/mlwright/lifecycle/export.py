@@ -22,6 +22,7 @@ import mlwright
 from mlwright.core.errors import UsageError
 from mlwright.core.files import read_json, write_atomic
 from mlwright.lifecycle import export_texts as texts
+from mlwright.lifecycle.documentation import documentation
 from mlwright.lifecycle.project import slug
 from mlwright.lifecycle.verify import verify
 from mlwright.tracking.registry import bundle_at, resolve
@@ -29,7 +30,7 @@ from mlwright.tracking.store import find_store
 
 __all__ = ["TARGETS", "Exported", "export", "pack_wheel", "requirements"]
 
-TARGETS = ("docker", "k8s")
+TARGETS = ("annex-iv", "docker", "k8s")
 _NEEDED = ("httptools", "msgspec", "numpy", "uvloop")
 _BASE_MIB = 1024  # the bodies that may be in work at once (256 MiB), what they become, and the process itself
 _TIMES = 20  # a bundle as Python objects and arrays takes less than so many times its files
@@ -44,7 +45,7 @@ class Exported:
     Parameters
     ----------
     target : str
-        ``"docker"`` or ``"k8s"``.
+        ``"annex-iv"``, ``"docker"`` or ``"k8s"``.
     model, version, sha256 : str
         What will be served.
     image : str
@@ -89,9 +90,10 @@ def export(
 
     Parameters
     ----------
-    target : {"docker", "k8s"}
-        A Dockerfile and a compose file, with the bundle, mlwright's wheel and the requirements; or the manifests of a
-        KServe InferenceService and of a Deployment with its Service and autoscaler.
+    target : {"annex-iv", "docker", "k8s"}
+        The technical documentation of the EU's AI Act with the files that it cites; a Dockerfile and a compose file, with
+        the bundle, mlwright's wheel and the requirements; or the manifests of a KServe InferenceService and of a
+        Deployment with its Service and autoscaler.
     model : str or Path
         A registered model (``churn``, ``churn@challenger``, ``churn/3``) or a bundle's path. It must prove itself.
     folder : path, optional
@@ -112,16 +114,24 @@ def export(
     """
     if target not in TARGETS:
         raise UsageError("unknown target of an export", got=target, allowed=TARGETS)
-    source = bundle_at(model)
+    source, documents = bundle_at(model), {}
     if source is None:
-        resolved = resolve(find_store(named=store), str(model))
+        opened = find_store(named=store)
+        resolved = resolve(opened, str(model))
         name, version, source = resolved.name, str(resolved.version), resolved.path
+        documents = documentation(opened, resolved) if target == "annex-iv" else {}
+    elif target == "annex-iv":
+        raise UsageError(
+            "the documentation is of a registered model: a bundle alone does not know its run",
+            got=str(model),
+            fix="name the model, as in churn or churn/3",
+        )
     else:
         source = source.resolve()
         name, version = slug(source.name), "0"
     proven = verify(source)
     places = _places(name, version, image, proven["sha256"], source)
-    made = _docker(source, places) if target == "docker" else _k8s(places)
+    made = documents or (_docker(source, places) if target == "docker" else _k8s(places))
     root = Path(folder or f"{places['slug']}-{target}")
     written = _write(root, made, source if target == "docker" else None, force=force)
     return Exported(target, name, version, proven["sha256"], places["image"], root, written)

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlwright.core.errors import SchemaError, UsageError
+from mlwright.core.errors import SchemaError, StoreError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.data.read import iter_batches
 from mlwright.data.write import Writer
 from mlwright.execution import cores
 from mlwright.serving.predictor import Predictor
-from mlwright.tracking.registry import bundle_at, resolve
+from mlwright.tracking.registry import artifact_path, bundle_at, resolve
 from mlwright.tracking.store import find_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Predicted", "find_bundle", "load", "predict"]
+__all__ = ["Predicted", "find_bundle", "find_report", "load", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,29 @@ def find_bundle(model: str | Path, *, store: str | Path | None = None) -> Path:
     if path is not None:
         return path
     return resolve(find_store(named=store), str(model)).path
+
+
+def find_report(model: str | Path, *, store: str | Path | None = None) -> Path:
+    """Return the report of a model: its run's, which may hold the ML Test Score, or the bundle's own.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    bundled = bundle_at(model)
+    if bundled is None:
+        opened = find_store(named=store)
+        version = resolve(opened, str(model))
+        bundled = version.path
+        try:
+            return artifact_path(opened, version.run_id, "report.html").resolve()
+        except StoreError:  # an older run, or another tool's: the bundle has one of its own
+            pass
+    path = bundled.resolve() / "report.html"
+    if not path.is_file():
+        raise UsageError("the bundle holds no report", got=str(path))
+    return path
 
 
 def load(model: str | Path, *, store: str | Path | None = None) -> Predictor:
