@@ -10,7 +10,7 @@ Regulation (EU) 2024/1689 (Artificial Intelligence Act), Article 11 and Annex IV
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,15 @@ from mlwright.evaluate.words import capital, metric_meaning, metric_title, numbe
 
 __all__ = ["FILES", "Dossier", "annex_iv"]
 
-FILES = ("manifest.json", "plan.json", "evaluation.json", "trials.json", "versions.json", "score.json")
+FILES = (
+    "manifest.json",
+    "plan.json",
+    "evaluation.json",
+    "parts.json",
+    "trials.json",
+    "versions.json",
+    "score.json",
+)
 """What a document may cite; ``score.json`` is there once `mlwright score` has been run."""
 
 _MOST = 200
@@ -48,7 +56,7 @@ class Dossier:
         name, *keys = place.split("/")
         tree = self.files[name]
         for key in keys:
-            tree = tree[int(key)] if isinstance(tree, Sequence) and not isinstance(tree, str) else tree[key]
+            tree = tree[int(key)] if isinstance(tree, list) else tree[key]
         return tree
 
     def has(self, place: str) -> bool:
@@ -365,10 +373,10 @@ def _validation(dossier: Dossier) -> list[str]:
 
 def _groups(dossier: Dossier) -> Iterator[str]:
     """Say what was found by slices and by groups of people, where that was measured."""
-    if dossier.has("evaluation.json/slices"):
-        yield f"- Slices that are worse than the rest: {_source('evaluation.json/slices')}, told in `report.html`."
-    if dossier.has("evaluation.json/fairness") and dossier.at("evaluation.json/fairness"):
-        yield f"- Rates and errors by group: {_source('evaluation.json/fairness')}, told in `report.html`."
+    if dossier.has("parts.json/slices"):
+        yield f"- Slices that are worse than the rest: {_source('parts.json/slices')}, told in `report.html`."
+    if dossier.has("parts.json/fairness") and dossier.at("parts.json/fairness"):
+        yield f"- Rates and errors by group: {_source('parts.json/fairness')}, told in `report.html`."
     else:
         yield f"- {PERSON} groups for which discriminatory impact must be measured: name them under `[fairness]` and train again."
 

@@ -10,7 +10,7 @@ import numpy as np
 from mlwright.data.fingerprint import row_hashes
 from mlwright.data.target import target_values
 from mlwright.data.values import columns
-from mlwright.lifecycle.build import resampled_units
+from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.project import FILE
 from mlwright.lifecycle.recorded import recorded
 from mlwright.lifecycle.score.data_tests import listed
@@ -163,7 +163,7 @@ def _simpler(subject: Subject) -> Outcome:
 
 
 def _slices(subject: Subject) -> Outcome:
-    told = subject.evaluation.get("slices")
+    told = subject.parts.get("slices")
     source = subject.artifact("evaluation.json")
     if told is None:
         return Outcome(State.NONE, "No slices were looked at.", source)
@@ -182,7 +182,7 @@ def _slices(subject: Subject) -> Outcome:
 
 
 def _inclusion(subject: Subject) -> Outcome:
-    told = subject.evaluation.get("fairness")
+    told = subject.parts.get("fairness")
     source = subject.artifact("evaluation.json")
     if not told:
         return Outcome(

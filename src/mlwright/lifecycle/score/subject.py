@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mlwright.core.errors import StoreError
 from mlwright.core.events import Event, Listener
 from mlwright.core.files import read_json
 from mlwright.core.types import Floats, Record
@@ -106,6 +107,14 @@ class Subject:
     def evaluation(self) -> dict[str, Any]:
         """What was measured on rows that no search saw."""
         return read_json(artifact_path(self.store, self.version.run_id, "evaluation.json"))
+
+    @cached_property
+    def parts(self) -> dict[str, Any]:
+        """What was measured beside the evaluation, by name; empty for runs that measured nothing else."""
+        try:
+            return read_json(artifact_path(self.store, self.version.run_id, "parts.json"))
+        except StoreError:  # a run of an earlier version
+            return {}
 
     @cached_property
     def started(self) -> float | None:
