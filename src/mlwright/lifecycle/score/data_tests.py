@@ -13,21 +13,14 @@ from mlwright.core.kinds import CHECKS
 from mlwright.core.types import Record
 from mlwright.data.schema import Column, Kind
 from mlwright.lifecycle.score.rehearsal import ADDED
-from mlwright.lifecycle.score.scorecard import Outcome, State, Test
+from mlwright.lifecycle.score.scorecard import Outcome, State, Test, listed
 from mlwright.lifecycle.score.subject import Subject
 from mlwright.serving.masking import Mask
 
 __all__ = ["DATA_TESTS"]
 
-_SHOWN = 4
 _WRONG = {Kind.NUMERIC: "no number", Kind.BOOLEAN: "no truth value", Kind.DATETIME: "no date"}
 _CALLS = 200
-
-
-def listed(names: list[str]) -> str:
-    """Return some names, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _schema(subject: Subject) -> Outcome:

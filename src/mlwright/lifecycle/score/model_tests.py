@@ -13,8 +13,7 @@ from mlwright.data.values import columns
 from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.project import FILE
 from mlwright.lifecycle.recorded import recorded
-from mlwright.lifecycle.score.data_tests import listed
-from mlwright.lifecycle.score.scorecard import Outcome, State, Test
+from mlwright.lifecycle.score.scorecard import Outcome, State, Test, listed
 from mlwright.lifecycle.score.subject import Subject
 from mlwright.metrics import get, of
 from mlwright.metrics.intervals import paired_interval

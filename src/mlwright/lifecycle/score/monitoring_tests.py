@@ -12,8 +12,7 @@ import numpy as np
 from mlwright.core.errors import RecordError
 from mlwright.core.types import Record
 from mlwright.data.schema import Kind
-from mlwright.lifecycle.score.data_tests import listed
-from mlwright.lifecycle.score.scorecard import Outcome, State, Test
+from mlwright.lifecycle.score.scorecard import Outcome, State, Test, listed
 from mlwright.lifecycle.score.subject import Subject
 from mlwright.serving.answers import difference
 from mlwright.tracking.lineage import lock_hash

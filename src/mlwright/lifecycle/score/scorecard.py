@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlwright.lifecycle.score.subject import Subject
 
-__all__ = ["SECTIONS", "Outcome", "Scorecard", "Scored", "State", "Test"]
+__all__ = ["SECTIONS", "Outcome", "Scorecard", "Scored", "State", "Test", "listed"]
 
 SECTIONS = ("data", "model", "infrastructure", "monitoring")
+_SHOWN = 4
 
 
 class State(StrEnum):
@@ -142,3 +143,15 @@ class Scorecard:
             "sections": self.sections,
             "tests": [test.to_json() for test in self.tests],
         }
+
+
+def listed(names: list[str]) -> str:
+    """Return some names, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["age"]), listed(list("abcdef"))
+    ("'age'", "'a', 'b', 'c', 'd' and 2 more")
+    """
+    more = len(names) - _SHOWN
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
