@@ -272,8 +272,8 @@ def test_a_tables_own_spellings_take_the_short_way(column, said):
 
     schema = Schema((column, Column("y", Kind.NUMERIC, Role.TARGET)))
     read = columns(pa.table({"c": ["WD", "New", None]}), schema, ["c"])
-    step = CategoryCodes("c").fit(read, np.zeros(3)) if column.kind is Kind.CATEGORICAL else Number("c")
-    plan = FeaturePlan([step]).arrange()
+    plan = FeaturePlan([CategoryCodes("c") if column.kind is Kind.CATEGORICAL else Number("c")])
+    plan.fit_batch(read, np.zeros(3), n_classes=0, seed=0)
     manifest = {"name": "m", "task": REGRESSION.to_json(), "schema": schema.to_json()}
     predictor = Predictor(manifest, {"all": plan}, First())
     for spelling, cell in said:
