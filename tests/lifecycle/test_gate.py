@@ -48,7 +48,7 @@ def _promotions(metric_name, better, n_draws=300, n=300):
             1 / (1 + np.exp(-(signal * (2 * y - 1) + random.normal(size=n))))[:, None]
             for signal in (0.5, 0.5 + better)
         )
-        interval = paired_interval(metric, y, challenger, champion, n_draws=300, seed=draw)
+        interval = paired_interval(metric, y, challenger, champion, seed=draw)
         promoted += bool(against_champion(interval, margin=0.0, metric=metric_name, n_rows=n).passed)
     return promoted / n_draws
 

@@ -113,7 +113,7 @@ def _metrics(context: ReportContext) -> list[str]:
         positive = plain(label(context.task.labels[1]))
         lines.append(f"- A row is called {positive} from a probability of {percent(confusion.threshold)} on.")
     level = percent(context.evaluation.score.level)
-    return [*lines, f"- Ranges are {level} intervals: bootstrap for scores, Wilson for shares."]
+    return [*lines, f"- Ranges are {level} intervals: jackknife for scores, Wilson for shares."]
 
 
 def _evaluation_data(context: ReportContext) -> list[str]:

@@ -32,14 +32,14 @@ from mlwright.evaluate.figures import (
 )
 from mlwright.evaluate.importance import Importance, permutation_importance
 from mlwright.metrics import decide, for_task, of
-from mlwright.metrics.intervals import Interval, interval, paired_interval
+from mlwright.metrics.intervals import PARTS, Interval, interval, paired_interval
 
 __all__ = ["BASES", "Baseline", "Evaluation", "Importance", "evaluate", "permutation_importance"]
 
 BASES = ("test", "cross-validation")
-_FEWEST_DRAWS = 200
+_FEWEST_PARTS = 50
 _CELLS = (
-    6_000_000  # predictions times draws: beyond that, draws give way, as intervals of many rows are narrow
+    6_000_000  # predictions times parts: beyond that parts are fewer, as intervals of many rows are narrow
 )
 
 
@@ -175,7 +175,7 @@ def evaluate(
     seed: int,
     weights: Floats | None = None,
     basis: str = "test",
-    n_draws: int = 1000,
+    n_parts: int = PARTS,
 ) -> Evaluation:
     """Measure predictions against the truth, beside the baselines' on the same rows.
 
@@ -190,15 +190,15 @@ def evaluate(
     baselines : mapping of str to ndarray of shape (n_rows, n_outputs)
         The predictions of simple models, ``"dummy"`` and ``"linear"`` by custom.
     groups, blocks : ndarray of shape (n_rows,), optional
-        Rows that belong together, or stretches of time: intervals draw them as a whole.
+        Rows that belong together, or stretches of time: intervals leave them out as a whole.
     seed : int
         For every draw.
     weights : ndarray of shape (n_rows,), optional
         How much each row counts in the scores and their intervals; all other figures count rows.
     basis : {"test", "cross-validation"}, default="test"
         Where the predictions come from.
-    n_draws : int, default=1000
-        Draws of an interval at most; many rows get fewer, down to 200.
+    n_parts : int, default=200
+        Parts that an interval leaves out in turn, at most; many rows get fewer, down to 50.
 
     Raises
     ------
@@ -213,9 +213,9 @@ def evaluate(
     predicted = _checked("the model", predicted, y, task)
     simple = {name: _checked(name, values, y, task) for name, values in baselines.items()}
     clusters = groups if groups is not None else blocks
-    draws = min(n_draws, max(_FEWEST_DRAWS, _CELLS // predicted.size))
-    drawn: dict[str, Any] = {"level": LEVEL, "groups": groups, "blocks": blocks, "n_draws": draws}
-    drawn["weights"] = weights
+    n_parts = min(n_parts, max(_FEWEST_PARTS, _CELLS // predicted.size))
+    units: dict[str, Any] = {"level": LEVEL, "groups": groups, "blocks": blocks, "n_parts": n_parts}
+    units["weights"] = weights
     metric = of(task)
     names = [task.metric, *(name for name in for_task(task.kind, plain=True) if name != task.metric)]
     classes = task.kind is not TaskKind.REGRESSION
@@ -223,8 +223,8 @@ def evaluate(
 
     def baseline(name: str, other: Floats) -> Baseline:
         return Baseline(
-            interval(metric, y, other, seed=derive(seed, "baseline", name), **drawn),
-            paired_interval(metric, y, predicted, other, seed=derive(seed, "paired", name), **drawn),
+            interval(metric, y, other, seed=derive(seed, "baseline", name), **units),
+            paired_interval(metric, y, predicted, other, seed=derive(seed, "paired", name), **units),
             share(decide(other, task) == y, clusters) if classes else None,
             None if classes else float(np.median(np.abs(other[:, 0] - y))),
         )
@@ -241,7 +241,7 @@ def evaluate(
                 y,
                 predicted,
                 seed=derive(seed, "score", name),
-                **(drawn if name == task.metric else {**drawn, "n_draws": draws // 2}),
+                **units,
             )
             for name in names
         },

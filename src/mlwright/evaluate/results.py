@@ -104,7 +104,7 @@ def scores(context: ReportContext) -> str:
     return section(
         "scores",
         "Scores",
-        f"<p>{basis} Ranges are {percent(evaluation.score.level)} intervals from draws of these rows.</p>",
+        f"<p>{basis} Ranges are {percent(evaluation.score.level)} intervals: how far the score moves when parts of these rows are left out.</p>",
         f'<div class="pair">{figure(score_plot(evaluation))}<ul class="verdicts">{against}</ul></div>',
         table(
             ("Metric", "Score", "Range", "What it means"), rows(), caption="All metrics; the first decides"

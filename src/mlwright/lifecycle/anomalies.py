@@ -170,7 +170,7 @@ def _label(prepared: Prepared, rows: Taken, scores: Floats, *, unseen: bool) -> 
     y, found = codes[there], scores[there]
     if len(y) < _FEWEST_LABELLED or len(np.unique(y)) < 2:
         return {}, f"too few rows have a known '{name}' to compare the scores with it"
-    told = {kind: interval(get(kind), y, found[:, None], n_draws=300) for kind in ("roc_auc", "pr_auc")}
+    told = {kind: interval(get(kind), y, found[:, None]) for kind in ("roc_auc", "pr_auc")}
     value, share = label_key(known.labels[1]), float(y.mean())
     return {"label": name, "label_value": value, "label_share": share, "scores": told}, ""
 

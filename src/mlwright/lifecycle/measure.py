@@ -19,6 +19,7 @@ from mlwright.lifecycle.parts import Measured
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.task import weights_of
 from mlwright.metrics import of
+from mlwright.metrics.intervals import PARTS
 from mlwright.search import StudyResult
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def measure(
         Truth, predictions and canonical columns of the kept rows; of the training rows where none are kept, which
         are then judged by their predictions out of fold.
     rough : bool, default=False
-        Whether a fifth of the draws is enough.
+        Whether a quarter of the work is enough.
     """
     truth, predicted, columns = judged
     kept, split = prepared.evaluated, prepared.split
@@ -92,7 +93,7 @@ def measure(
         baselines,
         basis=basis,
         seed=seed,
-        n_draws=200 if rough else 1000,
+        n_parts=PARTS // 4 if rough else PARTS,
         weights=weights_of(rows, task),
         **units,
     )

@@ -31,6 +31,7 @@ from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
 from mlwright.lifecycle.without_target import build_unlabelled
+from mlwright.metrics.intervals import PARTS
 from mlwright.search import Journal
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.lineage import git_commit, lock_hash
@@ -40,10 +41,10 @@ from mlwright.tracking.tracker import Tracker
 __all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
 
 # What comes after the search, beside what the models themselves take (`run_study` knows that): seconds in all, for a
-# row in a draw of the bootstrap, for a row of the proof and for each of its columns.
+# row in a part of the jackknife, for a row of the proof and for each of its columns.
 _PACKAGING_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.0, 5e-5, 4e-6
-_DRAW_SECONDS = {TaskKind.BINARY: 4e-7, TaskKind.MULTICLASS: 3.5e-7, TaskKind.REGRESSION: 2e-7}
-_DRAWS, _FEWEST_DRAWS, _DRAWN = 1000, 200, 6_000_000
+_PART_SECONDS = {TaskKind.BINARY: 6e-7, TaskKind.MULTICLASS: 6e-7, TaskKind.REGRESSION: 3e-7}
+_FEWEST_PARTS, _CELLS = 50, 6_000_000
 _MOST_PACKAGING = 0.5  # of the budget
 
 
@@ -232,10 +233,10 @@ def _packaging_seconds(prepared: Prepared) -> float:
     """Estimate how long evaluation, proof and registration will take, apart from predicting."""
     kept = prepared.evaluated
     rows = len(prepared.split.train) if kept is None else kept.n_rows
-    draws = max(_FEWEST_DRAWS, min(_DRAWS, _DRAWN // (rows * max(1, prepared.task.n_outputs))))
+    parts = max(_FEWEST_PARTS, min(PARTS, _CELLS // (rows * max(1, prepared.task.n_outputs))))
     proven = MOST_PROVEN if kept is None else min(rows, MOST_PROVEN_KEPT)
     proof = proven * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
-    return _PACKAGING_SECONDS + _DRAW_SECONDS.get(prepared.task.kind, 0.0) * draws * rows + proof
+    return _PACKAGING_SECONDS + _PART_SECONDS.get(prepared.task.kind, 0.0) * parts * rows + proof
 
 
 def _study_key(

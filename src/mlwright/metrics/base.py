@@ -17,8 +17,8 @@ class Metric(ABC):
     """A score of predictions against the truth.
 
     ``name`` is the kind in `mlwright.core.kinds.METRICS`, ``title`` is for people, ``greater_is_better`` the
-    direction, ``tasks`` where it applies, ``lowest`` the least target that it can score, ``plain`` whether a report
-    shows it without being asked. A metric is given class probabilities, never labels; those that need labels call the
+    direction, ``tasks`` where it applies, ``bounds`` between which it lies, ``lowest`` the least target that it can score,
+    ``plain`` whether a report shows it without being asked. A metric is given class probabilities, never labels; those that need labels call the
     second class from the task's threshold on (0.5 if nothing says otherwise), or the most probable class.
     """
 
@@ -26,6 +26,7 @@ class Metric(ABC):
     title: ClassVar[str]
     greater_is_better: ClassVar[bool]
     tasks: ClassVar[frozenset[TaskKind]]
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
     lowest: ClassVar[float] = -np.inf  # the smallest double above 0 where 0 itself has no score
     plain: ClassVar[bool] = True
 
@@ -45,11 +46,11 @@ class Metric(ABC):
         predicted : ndarray of shape (n_rows, n_outputs)
             The value; P(second class) for binary; one probability a class for multiclass.
         weights : ndarray of shape (n_rows,), optional
-            Row weights, at least 0; none is the same as all ones. Counts of a bootstrap draw are weights.
+            Row weights, at least 0; none is the same as all ones. 0 leaves a row out.
         """
 
     def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:
-        """Return one score for each row of `weights`: many draws of a bootstrap at once.
+        """Return one score for each row of `weights`: many draws, or parts left out, at once.
 
         Parameters
         ----------

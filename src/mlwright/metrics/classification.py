@@ -29,6 +29,7 @@ class LogLoss(MeanMetric):
     title: ClassVar[str] = "log loss"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
         """Return minus the logarithms."""
@@ -47,6 +48,7 @@ class Brier(MeanMetric):
     title: ClassVar[str] = "Brier score"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
         """Return squared errors."""
@@ -66,6 +68,7 @@ class TopKAccuracy(MeanMetric):
     title: ClassVar[str] = "top-5 accuracy"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({TaskKind.MULTICLASS})
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     plain: ClassVar[bool] = False
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
@@ -119,6 +122,7 @@ class ROCAUC(_Ranking):
     title: ClassVar[str] = "ROC AUC"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def _from_groups(self, hits: Floats, drawn: Floats) -> Floats:
         misses = drawn - hits
@@ -137,6 +141,7 @@ class PRAUC(_Ranking):
     title: ClassVar[str] = "average precision"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def _from_groups(self, hits: Floats, drawn: Floats) -> Floats:
         found, seen = np.cumsum(hits, axis=1), np.cumsum(drawn, axis=1)

@@ -102,6 +102,7 @@ class Accuracy(DecisionMetric):
     title: ClassVar[str] = "accuracy"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:
         """Return one share for each row of `weights`, without a look at single classes."""
@@ -120,6 +121,7 @@ class BalancedAccuracy(DecisionMetric):
     title: ClassVar[str] = "balanced accuracy"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:  # noqa: ARG002  the base's signature
         """Return the means of what is found."""
@@ -136,6 +138,7 @@ class F1(DecisionMetric):
     title: ClassVar[str] = "F1"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:
         """Return twice what is right, of all that is meant or called."""
@@ -160,6 +163,7 @@ class MCC(DecisionMetric):
     title: ClassVar[str] = "MCC"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _CLASSES
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def from_counts(self, true: Floats, named: Floats, right: Floats) -> Floats:
         """Return the correlations, from shares, so that weights of any size keep their digits."""
@@ -188,6 +192,7 @@ class Cost(DecisionMetric):
     title: ClassVar[str] = "cost a row"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({TaskKind.BINARY})
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     plain: ClassVar[bool] = False
 
     def __init__(
@@ -225,6 +230,7 @@ class QuadraticKappa(DrawsMetric):
     title: ClassVar[str] = "quadratic kappa"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({TaskKind.MULTICLASS})
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     plain: ClassVar[bool] = False
 
     def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:

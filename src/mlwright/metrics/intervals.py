@@ -1,14 +1,27 @@
-"""Confidence intervals of scores, and of the difference of two models' scores, by the bootstrap.
+"""Confidence intervals of scores, and of the difference of two models' scores, by the jackknife.
 
-Rows are drawn as counts, and counts are weights, so a metric sorts once and scores all draws at once. Draws are not
-stratified by class: in simulations at 200 rows a stratified bootstrap covered the true log loss in 86 % of cases where
-95 % were promised, because the share of the classes varies too; the plain one covered 93.5 %.
+Parts of the rows are left out one at a time; how far the score moves says how much each part weighs, and that gives its
+standard error. The interval is Student's on a scale on which the score has no end (the log-odds of an area or a share, the
+logarithm of a loss), so it never leaves what is possible and is wider where there is more room. Its degrees of freedom
+come from the kurtosis of the parts: where a few rows decide all, as with rare classes or large misses, the interval
+knows less and is wider. For the ROC AUC this is DeLong's variance on the log-odds scale; for a mean, the t-interval.
+
+In simulations (`benchmarks/trust_numbers.py`) this covered nearer to 95 % than the percentile, expanded percentile and
+BCa bootstrap for every metric tried, with 200 scores instead of 1,000. Parts are not stratified by class: the share of the
+classes varies too.
+
+References
+----------
+B. Efron, C. Stein, "The Jackknife Estimate of Variance", Annals of Statistics 9 (1981); F. Busing, E. Meijer, R. van der
+Leeden, "Delete-m Jackknife for Unequal m", Statistics and Computing 9 (1999); E. DeLong, D. DeLong, D. Clarke-Pearson,
+"Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves", Biometrics 44 (1988); F.
+Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2 (1946).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -17,14 +30,15 @@ import numpy as np
 
 from mlwright.core.errors import ParameterError
 from mlwright.core.seeds import generator
-from mlwright.core.types import Floats
+from mlwright.core.types import Floats, Ints
 from mlwright.metrics.base import Metric
 
-__all__ = ["Interval", "interval", "paired_interval"]
+__all__ = ["PARTS", "Interval", "interval", "paired_interval"]
 
-_CELLS = 4_000_000  # counts held at a time: 32 MB
-_MOST = 200_000_000  # counts drawn at most; large tables get fewer draws, as their intervals are narrow
-_FEWEST = 200  # draws, however large the table
+PARTS = 200  # that are left out in turn; of many rows 100
+_CELLS = 4_000_000  # weights held at a time: 32 MB
+_MANY = 200_000  # rows
+_LEAST_FREEDOM = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Interval:
     estimate : float
         The score on the rows themselves.
     low, high : float
-        The ends; NaN where there are less than two units to draw.
+        The ends; NaN where the rows cannot tell, as with less than two.
     level : float
         The share of such intervals that hold the true score: 0.95.
     """
@@ -67,32 +81,36 @@ def interval(
     level: float = 0.95,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
-    n_draws: int = 1000,
+    n_parts: int = PARTS,
     seed: int = 0,
 ) -> Interval:
     """Return a metric's score with its interval.
 
-    Expanded percentile bootstrap (Hesterberg 2015, section 5.3): the percentiles lie a little further out, as a
-    t-interval's would, which matters for few rows or groups.
-
     Parameters
     ----------
     metric : Metric
-        What is scored.
+        What is scored; its ``bounds`` say on which scale the interval is symmetric.
     y, predicted : ndarray
         As for `Metric.score`.
     weights : ndarray of shape (n_rows,), optional
-        How much each row counts in a score; which rows are drawn does not depend on it.
+        How much each row counts in a score.
     level : float, default=0.95
         Confidence level, more than 0 and less than 1.
     groups : ndarray of shape (n_rows,), optional
-        Rows of one group (customer, patient) are drawn together.
+        Rows of one group (customer, patient) are left out together.
     blocks : ndarray of int, shape (n_rows,), optional
-        Ids of stretches of time; rows of one block are drawn together. Give `groups` or `blocks`.
-    n_draws : int, default=1000
-        Fewer are made of more than 200,000 rows.
+        Ids of stretches of time; rows of one block are left out together. Give `groups` or `blocks`.
+    n_parts : int, default=200
+        Parts at most; of more than 200,000 rows half as many.
     seed : int, default=0
-        Equal seeds give equal intervals.
+        Says which rows make up a part where there are more rows (or groups) than parts.
+
+    Returns
+    -------
+    Interval
+        At an end of what is possible, where no part moves the score (an AUC of 1), the other end is what as many rows as
+        the rarest class has can exclude: ``(1 - level) / 2 ** (1 / rows)``, Clopper and Pearson's. All that is possible
+        where the score hangs on a single part.
 
     Raises
     ------
@@ -108,8 +126,22 @@ def interval(
     (2.0, True, True)
     """
     units = _units(len(y), level, groups, blocks)
-    scores = [metric.scores(y, predicted, drawn) for drawn in _draws(units, n_draws, seed, weights)]
-    return _from_draws(metric.score(y, predicted, weights), scores, level, units)
+    estimate = metric.score(y, predicted, weights)
+    if units.count < 2 or math.isnan(estimate):
+        return Interval(estimate, math.nan, math.nan, level)
+    moved = _without_each(
+        lambda drawn: metric.scores(y, predicted, drawn), units, (n_parts, seed), weights, estimate
+    )
+    low, high = metric.bounds
+    if moved is None:
+        known = math.isfinite(low) and math.isfinite(high)
+        return Interval(estimate, *((low, high) if known else (math.nan, math.nan)), level)
+    error, freedom = moved
+    if error == 0 and estimate in (low, high):
+        return _at_an_end(estimate, metric, level, _fewest(y, units))
+    reach = _student((1 + level) / 2, freedom)
+    ends = _on_open_scale(estimate, reach * error, metric.bounds)
+    return Interval(estimate, *ends, level)
 
 
 def paired_interval(
@@ -122,12 +154,12 @@ def paired_interval(
     level: float = 0.95,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
-    n_draws: int = 1000,
+    n_parts: int = PARTS,
     seed: int = 0,
 ) -> Interval:
     """Return how much better `a` is than `b`: ``gain(a) - gain(b)``, more is better, with its interval.
 
-    Both are scored on the same draws, so what is hard for both cancels. Parameters are `interval`'s.
+    Both are scored without the same parts, so what is hard for both cancels. Parameters are `interval`'s.
 
     Examples
     --------
@@ -138,17 +170,24 @@ def paired_interval(
     """
     units = _units(len(y), level, groups, blocks)
     sign = 1.0 if metric.greater_is_better else -1.0
-    scores = [
-        sign * (metric.scores(y, a, drawn) - metric.scores(y, b, drawn))
-        for drawn in _draws(units, n_draws, seed, weights)
-    ]
+
+    def scores(drawn: Floats) -> Floats:
+        return sign * (metric.scores(y, a, drawn) - metric.scores(y, b, drawn))
+
     difference = metric.gain(y, a, weights) - metric.gain(y, b, weights)
-    return _from_draws(difference, scores, level, units)
+    if units.count < 2 or math.isnan(difference):
+        return Interval(difference, math.nan, math.nan, level)
+    moved = _without_each(scores, units, (n_parts, seed), weights, difference)
+    if moved is None:
+        return Interval(difference, math.nan, math.nan, level)
+    error, freedom = moved
+    half = _student((1 + level) / 2, freedom) * error
+    return Interval(difference, difference - half, difference + half, level)
 
 
 @dataclass(frozen=True, slots=True)
 class _Units:
-    """What is drawn: rows, or groups of rows."""
+    """What is left out: rows, or groups of rows."""
 
     count: int
     n_rows: int
@@ -171,34 +210,86 @@ def _units(n_rows: int, level: float, groups: np.ndarray | None, blocks: np.ndar
     return _Units(len(names), n_rows, of_row)
 
 
-def _draws(units: _Units, n_draws: int, seed: int, weights: Floats | None) -> Iterator[Floats]:
-    """Yield weights of shape (some draws, n_rows): how often each row was drawn, times its own weight."""
-    if units.count < 2:
-        return
-    random = generator(seed, "bootstrap")
-    left = min(n_draws, max(_FEWEST, _MOST // units.n_rows))
-    while left > 0:
-        size = max(1, min(left, _CELLS // units.n_rows))
-        drawn = random.integers(0, units.count, (size, units.count))
-        drawn += units.count * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * units.count).reshape(size, units.count)
-        times = counts.astype(np.float64) if units.of_row is None else counts[:, units.of_row].astype(float)
-        yield times if weights is None else times * weights
-        left -= size
+def _without_each(
+    scores: Callable[[Floats], Floats],
+    units: _Units,
+    parts: tuple[int, int],
+    weights: Floats | None,
+    whole: float,
+) -> tuple[float, float] | None:
+    """Return the standard error of `whole` and its degrees of freedom; None if without a part there is no score."""
+    part, sizes = _parts(units, *parts)
+    left = np.concatenate([scores(kept) for kept in _kept(part, len(sizes), units, weights)])
+    if not np.isfinite(left).all():
+        return None
+    times = units.count / sizes  # how many such parts make up the whole
+    values = times * whole - (times - 1) * left
+    spread = (values - values.mean()) / np.sqrt(times - 1)
+    n_parts, variance = len(sizes), float(np.mean(spread**2))
+    # What is the same but for rounding has no spread.
+    if variance <= (1e-13 * max(abs(whole), float(np.abs(left).max()))) ** 2:
+        return 0.0, float(n_parts - 1)
+    kurtosis = float(np.mean(spread**4)) / variance**2
+    freedom = 2 * n_parts / max(kurtosis - 1, 1e-9)
+    return math.sqrt(variance), min(max(freedom, min(_LEAST_FREEDOM, n_parts - 1)), n_parts - 1)
 
 
-def _from_draws(estimate: float, scores: list[Floats], level: float, units: _Units) -> Interval:
-    known = np.concatenate([*scores, np.empty(0)])
-    known = known[~np.isnan(known)]  # draws without one of the classes have no score
-    if len(known) < 2 or math.isnan(estimate):
-        return Interval(estimate, math.nan, math.nan, level)
-    reach = _student((1 + level) / 2, units.count - 1) * math.sqrt(units.count / (units.count - 1))
-    tail = NormalDist().cdf(-reach)
-    low, high = np.quantile(known, [tail, 1 - tail]).tolist()
-    return Interval(estimate, low, high, level)
+def _parts(units: _Units, n_parts: int, seed: int) -> tuple[Ints, Floats]:
+    """Return the part of each unit, and how many units each part has; sizes differ by one at most."""
+    most = max(2, n_parts // 2 if units.n_rows > _MANY else n_parts)
+    if units.count <= most:
+        return np.arange(units.count), np.ones(units.count)
+    part = generator(seed, "jackknife").permutation(np.arange(units.count) * most // units.count)
+    return part, np.bincount(part, minlength=most).astype(np.float64)
 
 
-def _student(probability: float, freedom: int) -> float:
+def _kept(part: Ints, n_parts: int, units: _Units, weights: Floats | None) -> Iterator[Floats]:
+    """Yield weights of shape (some parts, n_rows), 0 for the rows that are left out."""
+    of_row = part if units.of_row is None else part[units.of_row]
+    size = max(1, _CELLS // units.n_rows)
+    for first in range(0, n_parts, size):
+        kept = (of_row != np.arange(first, min(n_parts, first + size))[:, None]).astype(np.float64)
+        yield kept if weights is None else kept * weights
+
+
+def _on_open_scale(estimate: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return estimate plus and minus `half` by the delta method on a scale that has no ends within `bounds`."""
+    low, high = bounds
+    if half == 0 or not low < estimate < high or (math.isinf(low) and math.isinf(high)):
+        return max(low, estimate - half), min(high, estimate + half)
+    below, above = estimate - low, high - estimate
+    if math.isinf(high):
+        return low + below * math.exp(-half / below), low + below * math.exp(min(half / below, 700.0))
+    if math.isinf(low):
+        return high - above * math.exp(min(half / above, 700.0)), high - above * math.exp(-half / above)
+    odds, reach = math.log(below / above), half * (high - low) / (below * above)
+    return tuple(low + (high - low) * _logistic(odds + turn * reach) for turn in (-1, 1))  # type: ignore[return-value]
+
+
+def _logistic(odds: float) -> float:
+    return (
+        1 / (1 + math.exp(-odds))
+        if odds > 0
+        else math.exp(max(odds, -700.0)) / (1 + math.exp(max(odds, -700.0)))
+    )
+
+
+def _fewest(y: Floats, units: _Units) -> int:
+    """Return how many units hold the class that the fewest hold."""
+    of_row = np.arange(units.n_rows) if units.of_row is None else units.of_row
+    return min(len(np.unique(of_row[y == code])) for code in np.unique(y))
+
+
+def _at_an_end(estimate: float, metric: Metric, level: float, n_units: int) -> Interval:
+    """Return the interval of a score that no part moves from the end of what is possible."""
+    low, high = metric.bounds
+    if math.isinf(low) or math.isinf(high):
+        return Interval(estimate, estimate, estimate, level)
+    reach = (high - low) * (1 - ((1 - level) / 2) ** (1 / n_units))
+    return Interval(estimate, *((low, low + reach) if estimate == low else (high - reach, high)), level)
+
+
+def _student(probability: float, freedom: float) -> float:
     """Return a quantile of Student's t by its expansion in 1 / freedom (Abramowitz and Stegun 26.7.5)."""
     z = NormalDist().inv_cdf(probability)
     first = (z**3 + z) / 4

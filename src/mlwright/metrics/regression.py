@@ -35,6 +35,7 @@ class MAE(MeanMetric):
     title: ClassVar[str] = "mean absolute error"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
         """Return absolute errors."""
@@ -52,6 +53,7 @@ class MAPE(MeanMetric):
     title: ClassVar[str] = "mean absolute percentage error"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
         """Return relative errors."""
@@ -65,6 +67,7 @@ class RMSE(MeanMetric):
     title: ClassVar[str] = "RMSE"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def losses(self, y: Floats, predicted: Floats) -> Floats:
         """Return squared errors."""
@@ -85,6 +88,7 @@ class R2(DrawsMetric):
     title: ClassVar[str] = "R²"
     greater_is_better: ClassVar[bool] = True
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
 
     def scores(self, y: Floats, predicted: Floats, weights: Floats) -> Floats:
         """Return one minus the ratio of squared errors to squared deviations."""
@@ -109,6 +113,7 @@ class RMSLE(MeanMetric):
     title: ClassVar[str] = "RMSLE"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     lowest: ClassVar[float] = 0.0
     plain: ClassVar[bool] = False
 
@@ -138,6 +143,7 @@ class Pinball(MeanMetric):
     title: ClassVar[str] = "pinball loss"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     plain: ClassVar[bool] = False
 
     def __init__(self, quantile: float = 0.5) -> None:
@@ -163,6 +169,7 @@ class PoissonDeviance(MeanMetric):
     title: ClassVar[str] = "Poisson deviance"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     lowest: ClassVar[float] = 0.0
     plain: ClassVar[bool] = False
 
@@ -179,6 +186,7 @@ class GammaDeviance(MeanMetric):
     title: ClassVar[str] = "gamma deviance"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     lowest: ClassVar[float] = _ABOVE_ZERO
     plain: ClassVar[bool] = False
 
@@ -198,6 +206,7 @@ class TweedieDeviance(MeanMetric):
     title: ClassVar[str] = "Tweedie deviance"
     greater_is_better: ClassVar[bool] = False
     tasks: ClassVar[frozenset[TaskKind]] = _REGRESSION
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     lowest: ClassVar[float] = 0.0
     plain: ClassVar[bool] = False
 

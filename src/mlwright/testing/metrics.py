@@ -25,6 +25,7 @@ from mlwright.metrics.base import Metric
 __all__ = [
     "CHECKS",
     "applies",
+    "bounds",
     "cases",
     "counts",
     "direction",
@@ -113,6 +114,16 @@ def draws(metric: Metric, kind: TaskKind) -> None:
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
+def bounds(metric: Metric, kind: TaskKind) -> None:
+    """Good and bad predictions score between the bounds, and perfect ones at one of them."""
+    low, high = metric.bounds
+    for noise in (0.3, 1.0):
+        assert low <= metric.score(*rows(kind, noise)) <= high
+    np.testing.assert_allclose(
+        metric.score(*rows(kind, 0.0)), high if metric.greater_is_better else low, atol=1e-14
+    )
+
+
 def applies(metric: Metric, kind: TaskKind) -> None:
     """The kind's name is the table's, there is a title, and a score is a plain float."""
     assert kinds.load(kinds.METRICS, metric.name, family="metric") is type(metric)
@@ -128,6 +139,7 @@ CHECKS: tuple[Callable[[Metric, TaskKind], None], ...] = (
     scale,
     order,
     draws,
+    bounds,
     applies,
 )
 

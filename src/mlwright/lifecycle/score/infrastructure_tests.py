@@ -127,7 +127,7 @@ def _validated(subject: Subject) -> Outcome:
     task, y, predicted = subject.predictor.task, subject.truth, subject.predicted
     mixed = predicted[generator(0, "score", "gate").permutation(len(predicted))]
     metric = of(task)
-    difference = paired_interval(metric, y, mixed, predicted, seed=0, n_draws=500)
+    difference = paired_interval(metric, y, mixed, predicted, seed=0)
     verdict = against_champion(
         difference, margin=subject.project.gate_margin, metric=task.metric, n_rows=len(y)
     )
