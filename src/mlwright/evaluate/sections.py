@@ -8,7 +8,7 @@ from typing import Any
 
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Column
-from mlwright.evaluate import plots, results
+from mlwright.evaluate import plots, quickness, results
 from mlwright.evaluate.context import ReportContext, Section
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.score_section import READINESS
@@ -276,6 +276,7 @@ SECTIONS: tuple[Section, ...] = (
     # why it says what it says
     Section("importance", "What drives it", results.importance),
     # how quick it is
+    quickness.SECTION,
     # where it comes from, and how far it is ready
     READINESS,
     Section("lineage", "Where it comes from", _lineage),

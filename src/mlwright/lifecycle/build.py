@@ -28,6 +28,7 @@ from mlwright.evaluate.report import card, render
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
 from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.quickness import clock_of
 from mlwright.lifecycle.records import records
 from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
 from mlwright.lifecycle.understand import checked, raw_schema, without_group
@@ -229,6 +230,8 @@ def build(
         weights=train_weights,
         quality=project.task_quality,
         latency=project.latency,
+        clock=clock_of(prepared, project),
+        limit=project.latency_limit,
         rows=_searched(len(train_y), len(columns), project),
     )
     kept = prepared.evaluated

@@ -13,6 +13,7 @@ from mlwright.data.values import Columns
 from mlwright.evaluate.context import Part
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.quickness import quickness
 from mlwright.search import StudyResult
 
 __all__ = ["MEASURES", "Measured", "measured_parts"]
@@ -64,7 +65,7 @@ class Measured:
 
 
 # Each gives its part, or None where it does not apply. In the order of the report.
-MEASURES: tuple[Callable[[Measured], Part | None], ...] = ()
+MEASURES: tuple[Callable[[Measured], Part | None], ...] = (quickness,)
 
 
 def measured_parts(measured: Measured) -> tuple[Part, ...]:

@@ -21,6 +21,7 @@ from mlwright.data.schema import Kind, TaskKind
 __all__ = ["FILE", "KEYS", "Project", "load_project", "slug", "without_password"]
 
 FILE = "mlwright.toml"
+_LATENCY, _SLACK = "150us", 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -176,7 +177,7 @@ class Project:
     task_budget: str | float = "60s"
     task_split: str = "auto"
     task_holdout: float = 0.2
-    task_latency: str | float = "150us"
+    task_latency: str | float | None = None
     task_quality: str = "refit"
     task_trials: int | None = None
     task_contamination: float = 0.01
@@ -220,7 +221,12 @@ class Project:
     @property
     def latency(self) -> float:
         """What a prediction of one record may take, in microseconds."""
-        return 1e6 * parse_duration(self.task_latency, name="latency")
+        return 1e6 * parse_duration(self.task_latency or _LATENCY, name="latency")
+
+    @property
+    def latency_limit(self) -> float:
+        """Microseconds that a prediction may take by the clock: what nobody asked for is not held on a busy moment's word."""
+        return self.latency if self.task_latency is not None else _SLACK * self.latency
 
     @property
     def needs_target(self) -> bool:

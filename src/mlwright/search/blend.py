@@ -14,7 +14,7 @@ from mlwright.models.base import Model
 from mlwright.search.fitter import MOST_MEMBERS, StudyData, iterations_to_refit
 from mlwright.search.trial import TrialResult
 
-__all__ = ["Selection", "blend", "price"]
+__all__ = ["Selection", "blend", "price", "total_price"]
 
 _LEAST_WEIGHT = 0.04  # of the blend; lighter members are not worth their latency
 _MOST_CANDIDATES = 12
@@ -36,6 +36,17 @@ def price(result: TrialResult, n_outputs: int) -> float:
     return kind.price(result.trial.params, iterations, n_outputs)
 
 
+def total_price(data: StudyData, chosen: Sequence[TrialResult]) -> float:
+    """Return about how many microseconds a blend of these trials takes for a row."""
+    views = {result.trial.view for result in chosen}
+    members = sum(price(result, data.task.n_outputs) for result in chosen)
+    return members + _view_price(data) * (len(views) - 1)
+
+
+def _view_price(data: StudyData) -> float:
+    return _VIEW_PRICE + _CELL_PRICE * len(data.schema.features)
+
+
 def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> dict[int, float]:
     """Return the weight of every trial by number: a greedy selection that pays for latency (Caruana et al. 2004).
 
@@ -52,7 +63,7 @@ def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> di
         metric,
         prices=prices,
         views=[result.trial.view for result in candidates],
-        a_view=_VIEW_PRICE + _CELL_PRICE * len(data.schema.features),
+        a_view=_view_price(data),
         most=data.latency,
         weights=None if data.weights is None else data.weights[rows],
     )

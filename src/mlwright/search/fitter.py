@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,11 @@ class StudyData:
         blend is not taken if a cheaper one exists.
     rows : ndarray of int, optional
         Positions that trials fit and validate on, where the table is too long for the budget; all rows otherwise.
+    clock : callable, optional
+        From a fitted blend and its plans to the microseconds that a record takes as a server would predict it. Without
+        one only prices count.
+    limit : float
+        Microseconds by that clock, above which the blend is thinned.
     """
 
     columns: Columns
@@ -76,6 +81,8 @@ class StudyData:
     quality: str = "refit"
     latency: float = 150.0
     rows: Ints | None = None
+    clock: Callable[[Ensemble, Mapping[str, FeaturePlan]], float] | None = None
+    limit: float = math.inf
 
 
 @dataclass(slots=True)

@@ -20,13 +20,14 @@ from mlwright.data.schema import TaskKind
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.ensemble import Ensemble
-from mlwright.search.blend import blend, price
+from mlwright.search.blend import blend, price, total_price
 from mlwright.search.calibrate import calibrate
 from mlwright.search.fitter import Fitter, StudyData, draws_by_seed
 from mlwright.search.memory import fits_into_memory
 from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
+from mlwright.search.thinning import Latency, capped, thin, with_larger_steps
 from mlwright.search.trial import Trial, TrialResult
 
 if TYPE_CHECKING:
@@ -71,11 +72,14 @@ class StudyResult:
     baselines : dict of str to Ensemble
         ``dummy`` and ``linear``, refitted alike; their views are in `baseline_plans`.
     choices : dict
-        What the clock decided besides the trials: ``seeds`` of each refit and ``refit_rows``. A replay repeats them.
+        What the clock decided besides the trials: ``seeds`` of each refit, ``refit_rows`` and ``price_ns``, the price of a
+        thinned blend; and what it told: ``latency_ns``, ``latency_first_ns``. A replay repeats them.
     parameters : dict
         By learner, which share of its trials' differences each hyperparameter explains.
     notes : tuple of str
         What a reader of the report should know, as that a long table was sampled.
+    latency : Latency, optional
+        What a prediction takes, where it was measured.
     """
 
     results: list[TrialResult]
@@ -88,6 +92,7 @@ class StudyResult:
     choices: dict[str, int] = field(default_factory=dict)
     parameters: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    latency: Latency | None = None
 
 
 def run_study(
@@ -136,7 +141,7 @@ def run_study(
         study = _Study(data, deadline, fitter, journal, listener)
         if replay is None:
             study.search(most_trials or 10**9)
-            return study.finish(study.choose())
+            return study.finish(study.quickened(study.choose()))
         study.replay(replay)
         return study.finish(dict(choices or {}))
 
@@ -182,6 +187,13 @@ class _Study:
     def _trials(self, done: Mapping[int, TrialResult]) -> Iterator[Trial]:
         """Give the portfolio, then one proposal after the other while there is time and the blend gains."""
         yield from self.planned
+        n_outputs, most_price = self.data.task.n_outputs, self.data.latency
+        shorter = with_larger_steps(
+            self.results, self.metric, len(self.planned), n_outputs=n_outputs, most=most_price
+        )
+        if shorter is not None:
+            self.planned = [*self.planned, shorter]
+            yield shorter
         planned = self.planned
         number, idle = len(planned), 0
         most = number + max(_FEWEST_PROPOSALS, self._telling_rows() // _ROWS_A_PROPOSAL)
@@ -324,8 +336,26 @@ class _Study:
             self.journal.end(choices)
         return choices
 
-    def _chosen(self) -> list[tuple[TrialResult, float]]:
-        self.weights = blend(self.data, self.results, self.metric)
+    def quickened(self, choices: dict[str, int]) -> dict[str, int]:
+        """Thin the blend until a prediction holds its limit by the clock; see `mlwright.search.thinning`."""
+        data, clock = self.data, self.data.clock
+        if clock is None:
+            return choices
+        known: dict[tuple[object, ...], float] = {}
+
+        def measure(choices: dict[str, int]) -> float:
+            chosen = self._chosen(choices)
+            key = choices.get("seeds"), *((r.trial.number, weight) for r, weight in chosen)
+            if key not in known:
+                known[key] = clock(*self._model(chosen, choices)[1:])
+            return known[key]
+
+        whole = total_price(data, [result for result, _ in self._chosen()])
+        return thin(choices, measure, price=whole, limit=data.limit)
+
+    def _chosen(self, choices: Mapping[str, int] | None = None) -> list[tuple[TrialResult, float]]:
+        data = replace(self.data, latency=capped(self.data.latency, choices or {}))
+        self.weights = blend(data, self.results, self.metric)
         return [(r, self.weights[r.trial.number]) for r in self.results if self.weights[r.trial.number] > 0]
 
     def _seeds(self, chosen: Sequence[tuple[TrialResult, float]]) -> int:
@@ -352,10 +382,11 @@ class _Study:
         share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))
 
-    def finish(self, choices: dict[str, int]) -> StudyResult:
-        """Refit the blend and the baselines."""
+    def _model(
+        self, chosen: Sequence[tuple[TrialResult, float]], choices: Mapping[str, int]
+    ) -> tuple[Floats, Ensemble, dict[str, FeaturePlan]]:
+        """Return the out-of-fold predictions, the refitted blend and its plans; what was fitted before is not again."""
         data, fitter = self.data, self.fitter
-        chosen = self._chosen()
         predicted = sum(
             (result.predicted * weight for result, weight in chosen), np.zeros_like(chosen[0][0].predicted)
         )
@@ -369,11 +400,38 @@ class _Study:
         )
         if calibration is not None:
             predicted[covered] = calibration.apply(predicted[covered])
-        rows = self._rows_of_refit(choices)
         bagged = fitter.bag(chosen) if data.quality == "bag" else None
         fitter.forget_folds()
+        rows = self._rows_of_refit(choices)
         blended, plans = bagged or fitter.refit(chosen, n_seeds=choices.get("seeds", 1), rows=rows)
-        ensemble = Ensemble(blended.members, calibration)
+        return predicted, Ensemble(blended.members, calibration), plans
+
+    def _latency(self, choices: Mapping[str, int], predicted: Floats) -> Latency | None:
+        """Return what the clock told, beside the out-of-fold scores with and without thinning."""
+        if "latency_ns" not in choices:
+            return None
+        data = self.data
+
+        def score(values: Floats) -> float:
+            covered = np.flatnonzero(np.isfinite(values).all(axis=1))
+            weights = None if data.weights is None else data.weights[covered]
+            return self.metric.score(data.y[covered], values[covered], weights)
+
+        now, kept = score(predicted), self.weights
+        first = now
+        if "price_ns" in choices:
+            whole = self._chosen()
+            zero = np.zeros_like(predicted)
+            first = score(sum((result.predicted * weight for result, weight in whole), zero))
+            self.weights = kept
+        return Latency(choices["latency_ns"] / 1000, choices["latency_first_ns"] / 1000, now, first)
+
+    def finish(self, choices: dict[str, int]) -> StudyResult:
+        """Refit the blend and the baselines."""
+        data, fitter = self.data, self.fitter
+        chosen = self._chosen(choices)
+        predicted, ensemble, plans = self._model(chosen, choices)
+        rows = self._rows_of_refit(choices)
         baselines, baseline_plans = {}, {}
         for kind in BASELINES:
             result = next(
@@ -393,6 +451,7 @@ class _Study:
             choices,
             parameter_importance(self.results, self.metric, seed=data.seed),
             self._notes(rows),
+            self._latency(choices, predicted),
         )
 
     def _rows_of_refit(self, choices: Mapping[str, int]) -> Ints | None:
