@@ -14,7 +14,16 @@ import numpy as np
 from mlwright.core.types import Floats, Ints
 from mlwright.data.values import Coded
 
-__all__ = ["Cells", "cells", "gap_auc", "line_r2", "out_of_fold_auc", "out_of_fold_r2"]
+__all__ = [
+    "Cells",
+    "cells",
+    "gap_auc",
+    "line_r2",
+    "out_of_fold_auc",
+    "out_of_fold_r2",
+    "trimmed_r2",
+    "value_auc",
+]
 
 _FINE = 32  # a number with more distinct values is binned
 _MOST_BINS = 64
@@ -106,7 +115,7 @@ def out_of_fold_auc(cut: Cells, values: Floats | Coded, classes: Ints, n_classes
         # Shares that differ by rounding only are one score.
         auc = _auc(np.round(score[used, code], 12), counts[used, code], size[used])
         if cut.fine and not isinstance(values, Coded) and auc < 1.0:
-            auc = max(auc, _value_auc(values, classes == code))
+            auc = max(auc, value_auc(values, classes == code))
         worst = min(worst, auc)
     return max(worst, 0.5)
 
@@ -147,9 +156,9 @@ def out_of_fold_r2(cut: Cells, values: Floats | Coded, y: Floats, *, neighbours:
     others = size.sum(axis=1, keepdims=True) - size
     sums = total.sum(axis=1, keepdims=True) - total
     means = np.where(others > 0, sums / np.maximum(others, 1), y.mean())
-    best = _r2(y, means.ravel()[flat])
+    best = trimmed_r2(y, means.ravel()[flat])
     if neighbours and cut.fine and not isinstance(values, Coded):
-        best = max(best, _r2(y, _between_neighbours(values, y)))
+        best = max(best, trimmed_r2(y, _between_neighbours(values, y)))
     return best
 
 
@@ -166,7 +175,7 @@ def line_r2(values: Floats | Coded, y: Floats) -> float:
         return 0.0
     slope = float(x @ z) / len(x)
     fitted = slope * x
-    return _r2(z, fitted)
+    return trimmed_r2(z, fitted)
 
 
 def _standard(values: Floats) -> Floats | None:
@@ -178,7 +187,8 @@ def _standard(values: Floats) -> Floats | None:
     return None if spread < 1e-12 else centred / spread
 
 
-def _r2(y: Floats, predicted: Floats) -> float:
+def trimmed_r2(y: Floats, predicted: Floats) -> float:
+    """Return the lesser R2 of two: over all rows, and without the 1 % of extreme targets."""
     low, high = np.quantile(y, [_TRIM, 1 - _TRIM])
     inner = (y >= low) & (y <= high)
     worst = 1.0
@@ -215,7 +225,7 @@ def _auc(score: Floats, positive: Floats, size: Floats) -> float:
     return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else 0.5
 
 
-def _value_auc(values: Floats, positive: np.ndarray) -> float:
+def value_auc(values: Floats, positive: np.ndarray) -> float:
     """Return the AUC of the value itself, whichever way it goes, over the rows that have one.
 
     Rows without a value count as wrong by half, as a coin would place them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["named", "plural", "share"]
+__all__ = ["named", "plural", "share", "shown"]
 
 
 def named(names: Sequence[object], most: int = 5) -> str:
@@ -47,3 +47,14 @@ def share(part: float) -> str:
         digits = 2 if nearest >= 0.01 else 5
         return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
     return f"{percent:.3g} %"
+
+
+def shown(score: float) -> str:
+    """Return an AUC or R2 with as many digits as tell it from 1.
+
+    Examples
+    --------
+    >>> shown(0.75), shown(0.99995), shown(1.0)
+    ('0.7500', '0.999950', '1')
+    """
+    return "1" if score >= 1 - 1e-9 else f"{score:.{4 if score < 0.9999 else 6}f}"
