@@ -332,14 +332,22 @@ def models(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """``mlwright report``."""
-    from mlwright.lifecycle.predict import find_report
+    if options.compare is not None:
+        from mlwright.cli.compared import compare
 
-    path = find_report(options.model, store=options.store)
+        path, tree, text = compare(options)
+    else:
+        from mlwright.lifecycle.predict import find_report
+
+        if options.output is not None:
+            raise UsageError("-o goes with --compare only", fix="copy the file that `mlwright report` names")
+        path = find_report(options.model, store=options.store)
+        tree, text = {"report": str(path)}, str(path)
     if options.open:
         import webbrowser
 
         webbrowser.open(path.as_uri())
-    show.plain(options, {"report": str(path)}, str(path))
+    show.plain(options, tree, text)
     return 0
 
 

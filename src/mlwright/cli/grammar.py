@@ -265,8 +265,14 @@ def _keeping(command: Any) -> None:
     runs.add_argument("model", nargs="?", help="only of this model")
     command("models", "list registered models and who serves", "mlwright models")
 
-    report = command("report", "say where a model's report is", "mlwright report churn --open")
-    report.add_argument("model", help="a registered model or a bundle's path")
+    report = command(
+        "report", "say where a model's report is, or compare two runs", "mlwright report churn --open"
+    )
+    report.add_argument("model", help="a registered model or a bundle's path; with --compare also a run")
+    report.add_argument(
+        "--compare", metavar="RUN", help="write a report of it beside this run, model or version"
+    )
+    report.add_argument("-o", "--output", metavar="FILE", help="where that goes (default: into the store)")
     report.add_argument("--open", action="store_true", help="open it in the browser")
 
     score = command(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 from mlwright.evaluate.words import Voice
 
-__all__ = ["HTML", "Cell", "escape", "figure", "section", "table", "told"]
+__all__ = ["HTML", "Cell", "escape", "figure", "page", "section", "table", "told"]
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def escape(text: object) -> str:
@@ -66,6 +70,38 @@ def figure(plot: str, caption: str = "", *, title: str = "") -> str:
     above = f'<p class="figure-title">{escape(title)}</p>' if title else ""
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f"<figure>{above}{plot}{below}</figure>"
+
+
+@cache
+def _style() -> str:
+    return files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+
+
+def page(title: str, header: str, summary: str, sections: Sequence[tuple[str, str, str]]) -> str:
+    """Return a whole page that loads nothing: its first screen, links to its sections, and these.
+
+    Parameters
+    ----------
+    title : str
+        Plain text, for the window.
+    header, summary : str
+        Safe HTML: who and what; the first screen.
+    sections : sequence of (str, str, str)
+        Anchor, heading as plain text, and safe HTML of each.
+    """
+    links = "".join(f'<li><a href="#{anchor}">{escape(heading)}</a></li>' for anchor, heading, _ in sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}"/>'
+        '<meta name="color-scheme" content="light dark"/>'
+        f"<title>{escape(title)}</title><style>\n{_style()}</style></head><body>"
+        f'<a class="skip" href="#main">Skip to the report</a>{header}<main id="main" tabindex="-1">'
+        f'{summary}<nav aria-label="Sections"><h2>In detail</h2><ol>{links}</ol></nav>'
+        f"{''.join(text for _, _, text in sections)}</main>"
+        "<footer><p>Made by mlwright. This page holds no script and loads nothing from elsewhere.</p></footer>"
+        "</body></html>\n"
+    )
 
 
 def section(anchor: str, title: str, *parts: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from mlwright.data.findings import Severity
 from mlwright.data.schema import TaskKind
 from mlwright.evaluate import plots
@@ -11,7 +9,7 @@ from mlwright.evaluate.card import card
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.figures import Share
-from mlwright.evaluate.markup import HTML, escape, figure
+from mlwright.evaluate.markup import HTML, escape, figure, page
 from mlwright.evaluate.results import importance_plot, score_plot
 from mlwright.evaluate.sections import SECTIONS
 from mlwright.evaluate.words import (
@@ -30,7 +28,6 @@ from mlwright.evaluate.words import (
 
 __all__ = ["ReportContext", "card", "render"]
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TOP_COLUMNS = 7
 _TOP_CAUTIONS = 6
 
@@ -43,22 +40,10 @@ def render(context: ReportContext) -> str:
     context : ReportContext
         What the report tells.
     """
-    style = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
     drawn = [(part.anchor, part.title, part.draw(context)) for part in SECTIONS]
     present = [(anchor, title, text) for anchor, title, text in drawn if text]
-    links = "".join(f'<li><a href="#{anchor}">{escape(title)}</a></li>' for anchor, title, _ in present)
-    title = f"{context.name}: {headline(context.task, PLAIN)}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}"/>'
-        '<meta name="color-scheme" content="light dark"/>'
-        f"<title>{escape(title)}</title><style>\n{style}</style></head><body>"
-        f'<a class="skip" href="#main">Skip to the report</a>{_header(context)}<main id="main">'
-        f'{_summary(context)}<nav aria-label="Sections"><h2>In detail</h2><ol>{links}</ol></nav>'
-        f"{''.join(text for _, _, text in present)}</main>"
-        "<footer><p>Made by mlwright. This page holds no script and loads nothing from elsewhere.</p></footer>"
-        "</body></html>\n"
+    return page(
+        f"{context.name}: {headline(context.task, PLAIN)}", _header(context), _summary(context), present
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import cast
 
 from mlwright.data.findings import Severity
 from mlwright.evaluate import plots
 from mlwright.evaluate.context import ReportContext
-from mlwright.evaluate.markup import HTML, Cell, escape, figure, section, table
+from mlwright.evaluate.markup import HTML, Cell, escape, figure, page, section, table
 from mlwright.evaluate.sections import SECTIONS
 from mlwright.evaluate.unlabelled import Anomalies, Clusters, UnlabelledContext
 from mlwright.evaluate.unlabelled_words import (
@@ -25,7 +24,6 @@ from mlwright.evaluate.words import PLAIN, number, percent
 
 __all__ = ["render"]
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TOP = 10
 _COLOURS = 8
 _SHARED = ("data", "findings", "lineage")  # sections that read only what both sorts of context have
@@ -39,7 +37,6 @@ def render(context: UnlabelledContext) -> str:
     context : UnlabelledContext
         What the report tells.
     """
-    style = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
     shared = {
         part.anchor: (part.title, part.draw(cast("ReportContext", context)))
         for part in SECTIONS
@@ -48,19 +45,7 @@ def render(context: UnlabelledContext) -> str:
     own = _anomaly_sections(context) if isinstance(context.about, Anomalies) else _cluster_sections(context)
     present = [*own, *((anchor, *shared[anchor]) for anchor in _SHARED)]
     present.insert(len(own) + 2, ("split", "The split", _split(context)))
-    links = "".join(f'<li><a href="#{anchor}">{escape(title)}</a></li>' for anchor, title, _ in present)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}"/>'
-        '<meta name="color-scheme" content="light dark"/>'
-        f"<title>{escape(f'{context.name}: {headline(context, PLAIN)}')}</title><style>\n{style}</style></head><body>"
-        f'<a class="skip" href="#main">Skip to the report</a>{_header(context)}<main id="main">'
-        f'{_summary(context)}<nav aria-label="Sections"><h2>In detail</h2><ol>{links}</ol></nav>'
-        f"{''.join(text for _, _, text in present)}</main>"
-        "<footer><p>Made by mlwright. This page holds no script and loads nothing from elsewhere.</p></footer>"
-        "</body></html>\n"
-    )
+    return page(f"{context.name}: {headline(context, PLAIN)}", _header(context), _summary(context), present)
 
 
 def _header(context: UnlabelledContext) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mlwright.bundle.arrays import decode
 from mlwright.core.errors import StoreError
@@ -19,9 +19,16 @@ from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.search import TrialResult
 from mlwright.tracking.store import Store
-from mlwright.tracking.tracker import Tracker
 
-__all__ = ["Recorded", "recorded"]
+__all__ = ["Files", "Recorded", "recorded"]
+
+
+class Files(Protocol):
+    """Says where a run's files lie: a `Tracker`, or the registry alone, which opens no MLflow."""
+
+    def artifact_path(self, run_id: str, path: str) -> Path:
+        """Return the place of a run's file on this machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Recorded:
         return Pinned(test_hashes=hashes[split.test], train_hashes=hashes[split.train])
 
 
-def recorded(tracker: Tracker, store: Store, run_id: str) -> Recorded:
+def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
     """Read a past run back.
 
     Raises

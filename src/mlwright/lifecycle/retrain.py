@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,18 @@ import numpy as np
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import RefusedError, UsageError
 from mlwright.core.events import Event, Listener, silent
-from mlwright.core.types import Floats
 from mlwright.data.fingerprint import row_hashes
-from mlwright.data.schema import Task, TaskKind
 from mlwright.data.table import Table
-from mlwright.data.target import target_values
-from mlwright.data.values import columns
 from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.gate import Verdict, against_champion
 from mlwright.lifecycle.measure import resampled_units
+from mlwright.lifecycle.paired import can_be_paired, paired
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, recorded
 from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.run import Champion, Trained, result_of, train
 from mlwright.lifecycle.source import project_of, provide
-from mlwright.lifecycle.task import weights_of
 from mlwright.lifecycle.without_target import compare_unlabelled
-from mlwright.metrics import DecisionMetric, decide, of
-from mlwright.metrics.intervals import paired_interval
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.registry import resolve
 from mlwright.tracking.store import Store, find_store
@@ -152,44 +146,15 @@ def _compare(
     old, new = Predictor.load(champion), Predictor.load(challenger)
     if old.task.kind is task.kind and not task.kind.needs_target:
         return compare_unlabelled(old, new, rows, project)
-    if old.task.kind is not task.kind or not set(old.task.labels) <= set(task.labels):
+    if not can_be_paired(task, old.task):
         return Verdict(
             False,
             f"the champion predicts {list(old.task.labels) or 'numbers'}, the challenger {list(task.labels) or 'numbers'}: decide by hand with `--force`",
         )
-    truth = target_values(rows, task)
-    metric = of(task)
-    ours = new.raw_columns(columns(rows.arrow, new.schema))
-    theirs = old.raw_columns(columns(rows.arrow, old.schema))
-    if isinstance(metric, DecisionMetric) and task.kind is TaskKind.BINARY:
-        # Each decides by its own threshold: what is compared are calls.
-        metric = of(replace(task, threshold=0.5))
-        ours = decide(ours, new.task)[:, None].astype(np.float64)
-        theirs = decide(theirs, old.task)[:, None].astype(np.float64)
-    theirs = _as_task(theirs, old.task, task)
-    difference = paired_interval(
-        metric,
-        truth,
-        ours,
-        theirs,
-        weights=weights_of(rows, task),
-        seed=project.task_seed,
-        **resampled_units(rows, prepared.split),
-    )
+    units = resampled_units(rows, prepared.split)
+    found = paired(rows, task, (new, old), [task.metric], units=units, seed=project.task_seed)
+    difference = found[task.metric].difference
     return against_champion(difference, margin=project.gate_margin, metric=task.metric, n_rows=rows.n_rows)
-
-
-def _as_task(predicted: Floats, old: Task, task: Task) -> Floats:
-    """Give the champion's outputs in the challenger's order of classes; a class that it does not know gets zero."""
-    if old.labels == task.labels:
-        return predicted
-    if old.n_outputs == 1 and task.n_outputs == 1:
-        return 1.0 - predicted  # two classes, the other way round
-    wide = np.column_stack([1.0 - predicted, predicted]) if old.n_outputs == 1 else predicted
-    out = np.full((len(predicted), task.n_outputs), 0.0)
-    for index, label in enumerate(old.labels):
-        out[:, task.labels.index(label)] = wide[:, index]
-    return out
 
 
 def promote(
