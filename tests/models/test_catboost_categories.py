@@ -303,3 +303,23 @@ def test_the_price_grows_with_trees_and_outputs():
 def test_the_kinds_of_task():
     assert [CatBoost.fits(task) for task in (BINARY, MULTICLASS, REGRESSION)] == [True] * 3
     assert not any(CatBoost.fits(replace(BINARY, kind=kind)) for kind in TaskKind if not kind.needs_target)
+
+
+@pytest.mark.parametrize("task", [BINARY, MULTICLASS, REGRESSION], ids=lambda task: task.kind)
+@pytest.mark.parametrize(
+    "params", [{}, {"one_hot_max_size": 20, "max_ctr_complexity": 3}], ids=["pairs", "one_hot"]
+)
+def test_contributions_are_the_package_s(task, params, trained):
+    X, y, categorical = table(task, 500, seed=4)
+    model = CatBoost(depth=6, **params).fit(X, y, FitContext(task, categorical, n_iterations=20))
+    assert model._categories is not None
+    if not params:  # combinations, and not only single categories
+        assert max(map(len, model._categories.sources())) > 1
+    rows = strange(X, categorical)[::9]
+    want = trained[-1].get_feature_importance(as_catboost(rows, categorical), type="ShapValues")
+    want = want.reshape(len(rows), task.n_outputs, -1)
+    order = [c for c in range(X.shape[1]) if c not in categorical] + list(categorical) + [X.shape[1]]
+    got = CatBoost.from_state(model.state()).contributions(rows)
+    np.testing.assert_allclose(got[..., order], want, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got.sum(axis=2), model.margins(rows), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(model.contributions(rows[:1]), got[:1], rtol=0, atol=1e-12)

@@ -20,7 +20,7 @@ from mlwright.models.kernel import Kernel
 from mlwright.models.lightgbm import LightGBM
 from mlwright.models.lightgbm_audit import is_explainable
 from mlwright.models.linear import Linear
-from mlwright.models.oblivious_shap import tree_contributions
+from mlwright.models.oblivious_shap import row_contributions, tree_contributions
 from mlwright.testing.models import TASKS, training
 
 BINARY, MULTICLASS, REGRESSION = TASKS[:3]
@@ -56,6 +56,7 @@ def test_they_add_up_to_the_margin_whose_link_is_the_prediction(learner, task):
     assert np.ptp(parts[..., :-1], axis=0).max() > 0.01
     assert np.ptp(parts[..., -1], axis=0).max() < 1e-9  # what is expected depends on no row
     assert parts.tobytes() == fitted.contributions(odd).tobytes()
+    np.testing.assert_allclose(model.contributions(odd[7:8]), parts[7:8], rtol=1e-9, atol=1e-12)
 
 
 @BY_TASK
@@ -129,6 +130,17 @@ def test_a_tree_s_values_are_those_of_the_definition(seed):
         assert parts[leaf, 0, -1] == pytest.approx(mean, abs=1e-12)
 
 
+def test_one_row_through_all_trees_at_once_gives_what_many_rows_do():
+    rng = np.random.default_rng(3)
+    features = rng.integers(0, 4, (9, 5))
+    values, weights = rng.normal(size=(2, 9, 32)), rng.integers(0, 4, (9, 32)).astype(np.float64)
+    reached = rng.integers(0, 32, 9)
+    together = row_contributions(features, values, weights, reached)
+    for tree in range(9):
+        want = tree_contributions(features[tree], values[:, tree], weights[tree], reached[tree : tree + 1])
+        np.testing.assert_allclose(together[tree], want[0], atol=1e-12)
+
+
 def test_ten_columns_are_still_exact():
     rng = np.random.default_rng(0)
     values, weights = rng.normal(size=(1, 1024)), rng.integers(0, 4, 1024).astype(np.float64)
@@ -139,18 +151,13 @@ def test_ten_columns_are_still_exact():
 
 def test_models_that_cannot_say_so():
     X, y = table(BINARY)
-    X[:, 2] = np.arange(len(X)) % 40
-    y = (X[:, 2] % 3 == 0).astype(float)
-    native = CatBoost().fit(X, y, FitContext(BINARY, (2,), n_iterations=5))
-    assert native._categories is not None
     state = CatBoost().fit(X, y, FitContext(BINARY, n_iterations=5)).state()
     tree = {name: value for name, value in state.tree.items() if name != "weighed"}
     arrays = {name: array for name, array in state.arrays.items() if name != "leaf_weights"}
     older = CatBoost.from_state(State(tree, arrays))
-    for model in (native, older):
-        assert model.margin_scale is None
-        with pytest.raises(NotImplementedError, match="catboost"):
-            model.contributions(X)
+    assert older.margin_scale is None
+    with pytest.raises(NotImplementedError, match="catboost"):
+        older.contributions(X)
     assert np.array_equal(older.predict(X), CatBoost.from_state(state).predict(X))
     bad = {**state.arrays, "leaf_weights": -state.arrays["leaf_weights"]}
     with pytest.raises(BundleContentError, match="leaf's weight"):

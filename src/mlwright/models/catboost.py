@@ -267,7 +267,7 @@ class CatBoost(Model):
 
     @property
     def margin_scale(self) -> str | None:
-        """See `Model.margin_scale`; None where categories were learned natively."""
+        """See `Model.margin_scale`; None for bundles of versions that kept no weights of the leaves."""
         return None if self._trees.weights is None else _SCALES[self._trees.link]
 
     def margins(self, X: Floats) -> Floats:
@@ -275,10 +275,17 @@ class CatBoost(Model):
         return self._trees.margins(self._asked(X))
 
     def contributions(self, X: Floats) -> Floats:
-        """Return Shapley values by the rows that went each way in training; see `Model.contributions`."""
+        """Return Shapley values by the rows that went each way in training; see `Model.contributions`.
+
+        Questions about the same set of columns (a combination of categories) are one player; what it contributes is
+        parted evenly among its columns, as in CatBoost's own values.
+        """
         if self.margin_scale is None:
             return super().contributions(X)
-        return self._trees.contributions(self._asked(X))
+        own = [(column,) for column in range(self.n_columns_)]
+        return self._trees.contributions(
+            self._asked(X), own if self._categories is None else [*own, *self._categories.sources()]
+        )
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""

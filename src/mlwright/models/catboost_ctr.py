@@ -152,6 +152,22 @@ class CategoryTables:
                 self._dense[number] = table = np.full(span, unseen[number])
                 table[keys[own]] = slots[own]
 
+    def sources(self) -> list[tuple[int, ...]]:
+        """Return for each column that is added the matrix columns whose contribution it is, ascending.
+
+        As in CatBoost, a combination belongs to its categories alone; its answers to other questions earn nothing.
+        """
+        own = self.combinations
+        columns = own.columns.tolist()
+        equal = [columns[category] for category in own.equal[:, 0].tolist()]
+        asked = [*columns, *equal, *own.bit_columns.tolist()]
+        made_of = []
+        for parts in own.parts.tolist():
+            of = [part - 1 for part in parts if part]
+            categories = [part for part in of if part < len(columns)]
+            made_of.append(tuple(sorted({asked[part] for part in categories or of})))
+        return [*((column,) for column in equal), *(made_of[owner] for owner in self.owners.tolist())]
+
     def widen(self, X: np.ndarray) -> np.ndarray:
         """Return float32 `X` of shape (n_rows, n_columns) with `n_added` columns more."""
         wide = np.empty((len(X), X.shape[1] + self.n_added), dtype=np.float32)

@@ -100,8 +100,7 @@ def read(
         values = np.array(tree["leaf_values"]).reshape(2 ** len(own), len(seen)) * scale
         leaves[seen, number, : len(values)] = values.T
         weights[number, : len(values)] = tree["leaf_weights"]
-    # Shapley values are of matrix columns, not of the columns that tables add: with tables, weights are of no use.
-    return ObliviousTrees(features, borders, leaves, bias, link, weights if tables is None else None), tables
+    return ObliviousTrees(features, borders, leaves, bias, link, weights), tables
 
 
 class _Questions:

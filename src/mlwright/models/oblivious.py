@@ -15,7 +15,7 @@ import numpy as np
 from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats
-from mlwright.models.oblivious_shap import tree_contributions
+from mlwright.models.oblivious_shap import row_contributions, tree_contributions
 from mlwright.models.state_audit import read_array
 
 __all__ = ["ObliviousTrees"]
@@ -26,6 +26,7 @@ _BLOCK = 128  # rows at a time: answers and indices stay in the cache
 _LINKS = ("exp", "identity", "sigmoid", "softmax")
 _HIGHEST = 700.0  # exp of more is infinite
 _MOST_WEIGHT = 1e18  # of a leaf
+_FEW = 8  # rows that are explained one by one over all trees; more of them tree by tree
 
 
 class ObliviousTrees:
@@ -98,8 +99,15 @@ class ObliviousTrees:
             self._add_trees(X, raw)
         return raw
 
-    def contributions(self, X: np.ndarray) -> Floats:
+    def contributions(self, X: np.ndarray, sources: Sequence[tuple[int, ...]] = ()) -> Floats:
         """Return exact Shapley values of the margins, shape (n_rows, n_outputs, n_columns + 1), for float32 `X`.
+
+        Parameters
+        ----------
+        X : ndarray of float32, shape (n_rows, n_asked)
+        sources : sequence of tuple of int, optional
+            For each of the `n_asked` columns the columns that it is made of, ascending; by default itself. Columns made of
+            the same ones are known together, and what they contribute is parted evenly among these, as CatBoost does.
 
         Raises
         ------
@@ -108,16 +116,34 @@ class ObliviousTrees:
         """
         if self.weights is None:
             raise ValueError("the trees hold no weights of their leaves")
-        parts = np.zeros((len(X), len(self.bias), X.shape[1] + 1))
-        parts[..., -1] = self.bias
+        sources = sources or [(column,) for column in range(X.shape[1])]
+        players = {made_of: number for number, made_of in enumerate(dict.fromkeys(sources))}
+        player = np.array([players[made_of] for made_of in sources], dtype=np.intp)
+        asked = player[self.features]
+        own = np.zeros((len(X), len(self.bias), len(players) + 1))
+        own[..., -1] = self.bias
         bits = 1 << np.arange(self.depth)
-        for tree, (features, borders) in enumerate(zip(self.features, self.borders, strict=True)):
-            reached, place = np.unique((X[:, features] > borders) @ bits, return_inverse=True)
-            own = tree_contributions(features, self.leaves[:, tree], self.weights[tree], reached)[place]
-            for level, feature in enumerate(features):
-                parts[..., feature] += own[..., level]
-            parts[..., -1] += own[..., -1]
-        return parts
+        if len(X) <= _FEW:
+            for row, total in zip(X, own, strict=True):
+                reached = (row[self.features] > self.borders) @ bits
+                parts = row_contributions(asked, self.leaves, self.weights, reached)
+                for output, worth in enumerate(total):
+                    worth[:-1] += np.bincount(asked.ravel(), parts[:, output, :-1].ravel(), len(players))
+                    worth[-1] += parts[:, output, -1].sum()
+        else:
+            for tree, (features, borders) in enumerate(zip(self.features, self.borders, strict=True)):
+                reached, place = np.unique((X[:, features] > borders) @ bits, return_inverse=True)
+                parts = tree_contributions(asked[tree], self.leaves[:, tree], self.weights[tree], reached)[
+                    place
+                ]
+                for level, number in enumerate(asked[tree]):
+                    own[..., number] += parts[..., level]
+                own[..., -1] += parts[..., -1]
+        parting = np.zeros((len(players) + 1, max(map(max, players), default=-1) + 2))
+        parting[-1, -1] = 1.0
+        for made_of, number in players.items():
+            parting[number, list(made_of)] = 1 / len(made_of)
+        return own @ parting
 
     def _add_trees(self, X: np.ndarray, raw: Floats) -> None:
         """Add each row's leaves to `raw`, a block of rows at a time; one column of the work arrays is one row of X."""

@@ -18,11 +18,12 @@ import numpy as np
 
 from mlwright.core.types import Floats
 
-__all__ = ["tree_contributions"]
+__all__ = ["row_contributions", "tree_contributions"]
 
 _POINTS, _SHARES = np.polynomial.legendre.leggauss(5)
 _POINTS, _SHARES = (_POINTS + 1) / 2, _SHARES / 2
 _AT_ONCE = 64  # leaves that are explained together; bounds the memory
+_CELLS = 1 << 19  # leaves times levels times trees of one row that are; stays in the cache
 
 
 def tree_contributions(
@@ -51,13 +52,13 @@ def tree_contributions(
     [[[7.5, 2.5]]]
     """
     depth, n_leaves = len(features), len(weights)
-    first = np.array([int(np.flatnonzero(features == feature)[0]) for feature in features], dtype=np.intp)
+    first = (features[:, None] == features).argmax(axis=1)
     leaves = np.arange(n_leaves)
     unknown = np.ones(
         (depth, n_leaves)
     )  # the share of rows that go towards each leaf where a column is not known
-    for level, share in enumerate(_shares(weights, depth)):
-        unknown[first[level]] *= share
+    for level, share in enumerate(_shares(weights[None], depth)):
+        unknown[first[level]] *= share[0]
     parts = np.empty((len(reached), len(values), depth + 1))
     parts[..., -1] = values @ unknown.prod(axis=0)
     for start in range(0, len(reached), _AT_ONCE):
@@ -73,15 +74,65 @@ def tree_contributions(
     return parts
 
 
+def row_contributions(
+    features: np.ndarray, values: Floats, weights: np.ndarray, reached: np.ndarray
+) -> Floats:
+    """Return what each level of many trees contributes to the leaf that one row reaches in each.
+
+    Parameters
+    ----------
+    features : ndarray of int, shape (n_trees, depth)
+    values : ndarray of shape (n_outputs, n_trees, 2**depth)
+    weights : ndarray of shape (n_trees, 2**depth)
+    reached : ndarray of int, shape (n_trees,)
+
+    Returns
+    -------
+    ndarray of shape (n_trees, n_outputs, depth + 1)
+        As `tree_contributions` gives it for one leaf of one tree.
+    """
+    n_trees, depth = features.shape
+    parts = np.empty((n_trees, len(values), depth + 1))
+    step = max(1, _CELLS // max(1, depth * 2**depth))
+    for start in range(0, n_trees, step):
+        some = slice(start, start + step)
+        parts[some] = _together(features[some], values[:, some], weights[some], reached[some])
+    return parts
+
+
+def _together(features: np.ndarray, values: Floats, weights: np.ndarray, reached: np.ndarray) -> Floats:
+    n_trees, depth = features.shape
+    first = (features[:, :, None] == features[:, None, :]).argmax(axis=2)
+    apart = reached[:, None] ^ np.arange(2**depth)
+    unknown = np.ones((depth, n_trees, 2**depth))
+    known = np.ones_like(unknown)
+    trees = np.arange(n_trees)
+    for level, share in enumerate(_shares(weights, depth)):
+        unknown[first[:, level], trees] *= share
+        known[first[:, level], trees] *= 1 - (apart >> level & 1)
+    gain = known - unknown
+    worth = np.zeros_like(known)
+    for point, share in zip(_POINTS, _SHARES, strict=True):
+        worth += share * _product_of_others(unknown + point * gain)
+    parts = np.empty((n_trees, len(values), depth + 1))
+    parts[..., :-1] = np.einsum("ktl,otl->tok", gain * worth, values)
+    parts[..., -1] = np.einsum("tl,otl->to", unknown.prod(axis=0), values)
+    return parts
+
+
 def _shares(weights: np.ndarray, depth: int) -> list[Floats]:
-    """Return for each level the share of a node's rows that go the way of each leaf; halves where it has none."""
+    """Return for each level the share of a node's rows that go the way of each leaf; halves where it has none.
+
+    For weights of shape (n_trees, 2**depth), each of that shape.
+    """
     weights = weights.astype(np.float64)
+    n_trees = len(weights)
     shares: list[Floats] = []
     for level in range(depth):
-        below = weights.reshape(-1, 2 ** (level + 1)).sum(axis=1, keepdims=True)
-        own = weights.reshape(-1, 2**level).sum(axis=1).reshape(-1, 2)
+        own = weights.reshape(n_trees, -1, 2**level).sum(axis=2).reshape(n_trees, -1, 2)
+        below = own.sum(axis=2, keepdims=True)
         share = np.divide(own, below, out=np.full_like(own, 0.5), where=below > 0)
-        shares.append(np.repeat(share.ravel(), 2**level))
+        shares.append(np.repeat(share.reshape(n_trees, -1), 2**level, axis=1))
     return shares
 
 
