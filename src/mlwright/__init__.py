@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlwright.core.errors import MlwrightError
     from mlwright.data.read import read
+    from mlwright.lifecycle.explain import explain
     from mlwright.lifecycle.predict import load, predict
     from mlwright.lifecycle.project import Project, load_project
     from mlwright.lifecycle.reproduce import reproduce
@@ -29,6 +30,7 @@ __all__ = [
     "RunResult",
     "__version__",
     "doctor",
+    "explain",
     "gc",
     "init",
     "load",
@@ -52,6 +54,7 @@ _HOMES = {
     "Project": "mlwright.lifecycle.project",
     "RunResult": "mlwright.lifecycle.result",
     "doctor": "mlwright.lifecycle.upkeep",
+    "explain": "mlwright.lifecycle.explain",
     "gc": "mlwright.lifecycle.upkeep",
     "init": "mlwright.lifecycle.upkeep",
     "load": "mlwright.lifecycle.predict",

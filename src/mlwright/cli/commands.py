@@ -226,6 +226,26 @@ def predict(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """``mlwright explain``."""
+    if options.changes and options.counterfactual:
+        raise UsageError("--set and --counterfactual are two questions", fix="ask one of them")
+    if (options.keep or options.goal is not None) and not options.counterfactual:
+        raise UsageError("--keep and --goal belong to --counterfactual", fix="add --counterfactual")
+    if options.changes:
+        from mlwright.cli.alternatives import compared
+        from mlwright.lifecycle.what_if import what_if
+
+        other = what_if(options.model, options.record, options.changes, store=options.store)
+        show.plain(options, other.to_json(), compared(other))
+        return 0
+    if options.counterfactual:
+        from mlwright.cli.alternatives import ways
+        from mlwright.lifecycle.counterfactual import counterfactuals
+
+        others = counterfactuals(
+            options.model, options.record, goal=options.goal, keep=options.keep or (), store=options.store
+        )
+        show.plain(options, others.to_json(), ways(others))
+        return 0
     from mlwright.cli.explained import explained
     from mlwright.lifecycle.explain import explain as verb
 

@@ -214,10 +214,30 @@ def _serving(command: Any) -> None:
     predict.add_argument("--query", help="for a database: a table or a SELECT")
 
     explain = command(
-        "explain", "show what each column adds to one prediction", "mlwright explain churn record.json"
+        "explain",
+        "show what moves one prediction, and what would change it",
+        "mlwright explain churn record.json",
     )
     explain.add_argument("model", help="a registered model or a bundle's path")
     explain.add_argument("record", help="a JSON file that holds one record, a field each feature")
+    explain.add_argument(
+        "--set",
+        metavar="COLUMN=VALUE",
+        action="append",
+        dest="changes",
+        help="show the answer with this value beside the old one; repeatable",
+    )
+    explain.add_argument(
+        "--counterfactual",
+        action="store_true",
+        help="look for the smallest changes that change the decision",
+    )
+    explain.add_argument(
+        "--keep", metavar="COLUMN", action="append", help="a column that --counterfactual leaves; repeatable"
+    )
+    explain.add_argument(
+        "--goal", metavar="VALUE", help="the class, or the number, that --counterfactual is to reach"
+    )
 
     trace = command(
         "trace",

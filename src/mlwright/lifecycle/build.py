@@ -16,11 +16,12 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.checks.base import CheckContext
 from mlwright.data.findings import Finding
-from mlwright.data.schema import Column, Role, Task
+from mlwright.data.schema import Column, Role, Schema, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
+from mlwright.evaluate.association import association
 from mlwright.evaluate.context import Part, ReportContext
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
@@ -279,7 +280,8 @@ def build(
             "trials": trials,
             "choices": study.choices,
         },
-        reference=reference(seen_columns, seen, task, personal=table.schema.personal),
+        reference=reference(seen_columns, seen, task, personal=table.schema.personal)
+        | {"association": association(_told(seen_columns, table.schema), seen)},
     )
     if kept is None:  # no row was kept back: some of the training rows stand in
         some = evenly(len(seen), MOST_PROVEN)
@@ -313,6 +315,11 @@ def build(
         documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
     )
     return Built(contents, study, evaluation, (predicted, rows_columns, json_rows), parts)
+
+
+def _told(columns: Columns, schema: Schema) -> Columns:
+    """Return the columns that are not personal."""
+    return {name: values for name, values in columns.items() if not schema[name].pii}
 
 
 def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> tuple[int, int]:

@@ -94,6 +94,7 @@ class Predictor:
         self.golden = list(golden or [])
         self.sha256 = sha256
         self.verified = False
+        self.reference: Json = {}  # of the training rows, as the bundle holds it
         self.marks: Json = {}  # what every answer says besides; never changed once it answers
         self.plans = dict(plans)
         self.ensemble = ensemble
@@ -134,6 +135,7 @@ class Predictor:
         plans = {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()}
         ensemble = Ensemble.from_states(contents.models, contents.ensemble, contents.calibration)
         predictor = cls(contents.manifest, plans, ensemble, golden=contents.golden, sha256=contents.sha256)
+        predictor.reference = contents.reference
         if not predictor.task.kind.needs_target:  # every answer says why, so the short way is left
             predictor.path = None
             predictor.reasons = of_model(
@@ -222,7 +224,7 @@ class Predictor:
         if len(read) < _FEW:
             answers = [self._answer(self._raw(cells), warnings) for cells, warnings in read]
         else:
-            raw = self.raw_columns(self._stacked([cells for cells, _ in read]))
+            raw = self.raw_columns(self.stacked([cells for cells, _ in read]))
             told = zip(raw.tolist(), read, strict=True)
             answers = [self._answer(outputs, warnings) for outputs, (_, warnings) in told]
         if self.reasons is None or not answers:
@@ -231,9 +233,10 @@ class Predictor:
 
     def columns(self, records: Sequence[Record]) -> Columns:
         """Return the canonical columns of records, without validation: what cannot be read is missing."""
-        return self._stacked([self.reader.cells(record) for record in records])
+        return self.stacked([self.reader.cells(record) for record in records])
 
-    def _stacked(self, rows: list[dict[str, Cell]]) -> Columns:
+    def stacked(self, rows: Sequence[Mapping[str, Cell]]) -> Columns:
+        """Return the canonical columns of records that are read to cells."""
         return {c.name: stack(c, [row[c.name] for row in rows]) for c in self.reader.columns}
 
     def matrices(self, columns: Columns) -> dict[str, Floats]:
