@@ -10,6 +10,7 @@ from mlwright.data.findings import Severity
 from mlwright.data.schema import Column
 from mlwright.evaluate import plots, quickness, results
 from mlwright.evaluate.context import ReportContext, Section
+from mlwright.evaluate.effects_section import EFFECTS
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.score_section import READINESS
 from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
@@ -275,6 +276,7 @@ SECTIONS: tuple[Section, ...] = (
     # where it is weaker, and for whom
     # why it says what it says
     Section("importance", "What drives it", results.importance),
+    EFFECTS,
     # how quick it is
     quickness.SECTION,
     # where it comes from, and how far it is ready

@@ -13,6 +13,7 @@ from mlwright.data.split import Split
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import Columns, take
+from mlwright.evaluate.effects import MOST_ASKED
 from mlwright.evaluate.evaluation import evaluate
 from mlwright.evaluate.importance import permutation_importance
 from mlwright.lifecycle.parts import Measured
@@ -43,9 +44,9 @@ def predictor_of(study: StudyResult) -> Callable[[Columns], Floats]:
 
 
 def shuffled_rows(n_rows: int, n_columns: int, *, rough: bool) -> int:
-    """Return about how many rows are predicted for the importances."""
+    """Return about how many rows are predicted for the importances and the effects."""
     repeats, most = _ROUGH if rough else _THOROUGH
-    return min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_rows))
+    return MOST_ASKED + min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_rows))
 
 
 def measure(
