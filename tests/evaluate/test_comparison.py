@@ -17,16 +17,16 @@ from mlwright.metrics.intervals import Interval
 BAD = '<script>alert("1")</script>&\'|`'
 
 
-def _side(label, **changes):
+def _side(name, **changes):
     columns = (
         Column("tenure", Kind.NUMERIC),
         Column("plan", Kind.CATEGORICAL),
         Column("churn", Kind.BOOLEAN, Role.TARGET),
     )
     side = Side(
-        label=label,
-        run_id=label * 8,
-        sha256=label,
+        label=name,
+        run_id=name * 8,
+        sha256=name,
         task=Task(TaskKind.BINARY, "churn", "roc_auc", ("no", "yes")),
         schema=Schema(columns),
         basis="test",

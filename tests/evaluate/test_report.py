@@ -67,9 +67,9 @@ def test_a_report_is_well_formed(page):
     assert {link[1:] for link in read.links} <= set(read.ids)
     assert page.startswith("<!DOCTYPE html>")
     for heading in (
-        "Is it worth it?",
+        "Is it better than today\u2019s way?",
         "What drives it",
-        "Where to be careful",
+        "Where not to trust it",
         "What to do next",
         "The search",
     ):

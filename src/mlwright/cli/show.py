@@ -48,6 +48,8 @@ def result(made: RunResult, options: argparse.Namespace, store: str) -> None:
     lines = ["", *_found(made, paint), *_field("split", _split(made), paint), ""]
     scores = _stability if made.task["kind"] in ("anomaly", "cluster") else _scores
     lines += [*scores(made, paint), ""]
+    if made.in_words:
+        lines += [*_field("in words", made.in_words["lead"], paint), ""]
     proof = f"{made.proven_rows:,} rows gave the same features and predictions in training, batch and serving"
     lines += _field("proven", proof, paint)
     gate_style = {True: ("bold", "green"), False: ("bold", "yellow")}.get(made.gate["passed"], ("bold",))

@@ -7,13 +7,12 @@ import re
 from mlwright.data.schema import Role, TaskKind
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.summary import summary
 from mlwright.evaluate.words import (
     Voice,
     capital,
-    comparison,
     headline,
     label,
-    lead,
     metric_note,
     metric_title,
     number,
@@ -142,8 +141,8 @@ def _training_data(context: ReportContext) -> list[str]:
 
 
 def _analyses(context: ReportContext) -> list[str]:
-    evaluation = context.evaluation
-    lines = [lead(evaluation, VOICE), "", *(f"- {text}" for _, text in comparison(evaluation, VOICE)), ""]
+    evaluation, said = context.evaluation, summary(context, VOICE)
+    lines = [said.lead, "", *(f"- {text}" for _, text in said.against), ""]
     lines += ["| Metric | Score | Range |", "|---|---:|---:|"]
     lines += [
         f"| {plain(capital(metric_title(name)))} | {number(score.estimate, pad=True)} "

@@ -6,20 +6,18 @@ from mlwright.data.findings import Severity
 from mlwright.data.schema import TaskKind
 from mlwright.evaluate import plots
 from mlwright.evaluate.card import card
-from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.figures import Share
 from mlwright.evaluate.markup import HTML, escape, figure, page
 from mlwright.evaluate.results import importance_plot, score_plot
 from mlwright.evaluate.sections import SECTIONS
+from mlwright.evaluate.summary import Summary, summary
 from mlwright.evaluate.words import (
     PLAIN,
     baseline_name,
     capital,
-    comparison,
     headline,
     label,
-    lead,
     metric_meaning,
     metric_title,
     number,
@@ -67,10 +65,8 @@ def _header(context: ReportContext) -> str:
 
 
 def _summary(context: ReportContext) -> str:
-    evaluation = context.evaluation
-    against = "".join(
-        f'<li class="verdict {said}">{text}</li>' for said, text in comparison(evaluation, HTML)
-    )
+    evaluation, said = context.evaluation, summary(context, HTML)
+    against = "".join(f'<li class="verdict {verdict}">{text}</li>' for verdict, text in said.against)
     title = escape(capital(metric_title(evaluation.metric)))
     meaning = f"{title}: {escape(metric_meaning(evaluation.metric))}."
     drivers = ""
@@ -81,11 +77,11 @@ def _summary(context: ReportContext) -> str:
         )
     return (
         f'<section class="summary" aria-label="In short"><div class="lead"><div class="lead-text">'
-        f'<p class="answer">{lead(evaluation, HTML)}</p>'
+        f'<p class="answer">{said.lead}</p>'
         f'<p class="basis">{_basis(context)}</p></div>{_picture(context)}</div>'
-        f'<div class="cards"><article><h2>Is it worth it?</h2><ul class="verdicts">{against}</ul>'
-        f"{figure(score_plot(evaluation), meaning)}</article>{drivers}"
-        f"{_careful(context)}{_next(context)}</div></section>"
+        f'<div class="cards"><article><h2>Is it better than today\u2019s way?</h2>'
+        f'<ul class="verdicts">{against}</ul>{figure(score_plot(evaluation), meaning)}</article>{drivers}'
+        f"{_careful(said)}{_next(said)}</div></section>"
     )
 
 
@@ -159,8 +155,8 @@ def _error_lengths(context: ReportContext) -> str:
     return f'<div class="picture wide">{figure(plot, "Half of the predictions are this close to the truth")}</div>'
 
 
-def _careful(context: ReportContext) -> str:
-    found = cautions(context, HTML)
+def _careful(said: Summary) -> str:
+    found = said.cautions
     if not found:
         items = '<li class="fine">The checks and the figures gave no cause for care.</li>'
     else:
@@ -171,12 +167,14 @@ def _careful(context: ReportContext) -> str:
         )
         if len(found) > _TOP_CAUTIONS:
             items += f'<li class="rest"><a href="#findings">and {len(found) - _TOP_CAUTIONS} more</a></li>'
-    return f'<article><h2>Where to be careful</h2><ul class="cautions">{items}</ul></article>'
+    return f'<article><h2>Where not to trust it</h2><ul class="cautions">{items}</ul></article>'
 
 
-def _next(context: ReportContext) -> str:
+def _next(said: Summary) -> str:
     items = "".join(
-        f'<li>{escape(what[:1].upper() + what[1:])}<pre class="command"><code>{escape(command)}</code></pre></li>'
-        for command, what in context.steps
+        f"<li>{step.text}"
+        + (f'<pre class="command"><code>{escape(step.command)}</code></pre>' if step.command else "")
+        + "</li>"
+        for step in said.steps
     )
-    return f'<article><h2>What to do next</h2><ul class="steps">{items}</ul></article>'
+    return f'<article><h2>What to do next</h2><ol class="steps">{items}</ol></article>'

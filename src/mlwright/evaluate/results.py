@@ -8,7 +8,7 @@ from mlwright.data.schema import TaskKind
 from mlwright.evaluate import plots
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation
-from mlwright.evaluate.markup import HTML, Cell, escape, figure, section, table
+from mlwright.evaluate.markup import HTML, Cell, escape, figure, section, table, told
 from mlwright.evaluate.words import (
     baseline_name,
     capital,
@@ -93,8 +93,19 @@ def scores(context: ReportContext) -> str:
             title = escape(capital(metric_title(name)))
             yield (
                 Cell(f"<b>{title}</b>" if name == evaluation.metric else title, head=True),
-                Cell(escape(number(score.estimate, pad=True)), number=True),
-                Cell(escape(_range(score)), number=True),
+                Cell(
+                    told(f"scores.{name}.estimate", score.estimate, number(score.estimate, pad=True)),
+                    number=True,
+                ),
+                Cell(
+                    " to ".join(
+                        told(
+                            f"scores.{name}.{end}", getattr(score, end), number(getattr(score, end), pad=True)
+                        )
+                        for end in ("low", "high")
+                    ),
+                    number=True,
+                ),
                 Cell(f"{escape(metric_meaning(name))} <small>({metric_note(name)})</small>"),
             )
 

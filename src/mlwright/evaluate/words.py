@@ -214,12 +214,12 @@ def headline(task: Task, voice: Voice) -> str:
     return f"Predicts the number {target}"
 
 
-def lead(evaluation: Evaluation, voice: Voice) -> str:
-    """Return how good it is in one or two sentences, with the range, against knowing nothing."""
+def lead(evaluation: Evaluation, voice: Voice, *, rows: str = "rows") -> str:
+    """Return how good it is in one or two sentences, with the range, against knowing nothing; `rows` is what rows are."""
     if evaluation.residuals is not None:
         return _lead_regression(evaluation, voice)
     if evaluation.task.kind is TaskKind.BINARY:
-        return _lead_binary(evaluation, voice)
+        return _lead_binary(evaluation, voice, rows)
     assert evaluation.right is not None  # noqa: S101 - classes always have it
     names = ", ".join(voice.name(label(value)) for value in evaluation.task.labels[:6])
     more = f" and {len(evaluation.task.labels) - 6} more" if len(evaluation.task.labels) > 6 else ""
@@ -230,12 +230,12 @@ def lead(evaluation: Evaluation, voice: Voice) -> str:
         else ""
     )
     return (
-        f"Of 100 rows it names the right {voice.name(evaluation.task.target)} for "
+        f"Of 100 {rows} it names the right {voice.name(evaluation.task.target)} for "
         f"{voice.strong(ranged(evaluation.right))}{guess}. The classes are {names}{more}."
     )
 
 
-def _lead_binary(evaluation: Evaluation, voice: Voice) -> str:
+def _lead_binary(evaluation: Evaluation, voice: Voice, rows: str) -> str:
     flagged, caught = evaluation.flagged, evaluation.caught
     assert flagged is not None and caught is not None  # noqa: PT018, S101 - binary has both
     task = evaluation.task
@@ -243,14 +243,14 @@ def _lead_binary(evaluation: Evaluation, voice: Voice) -> str:
     chance = of_hundred(evaluation.base[1])
     if flagged.total >= 10:
         return (
-            f"Of 100 rows that it flags as {which}, {voice.strong(ranged(flagged))} truly are; picked blindly it "
-            f"would be {chance}. Of 100 rows that truly are, it finds {voice.strong(ranged(caught))}."
+            f"Of 100 {rows} that it flags as {which}, {voice.strong(ranged(flagged))} truly are; picked blindly it "
+            f"would be {chance}. Of 100 {rows} that truly are, it finds {voice.strong(ranged(caught))}."
         )
     if not evaluation.lifts:
-        return f"It flags {flagged.total} of {evaluation.n_rows:,} rows as {which}: too few to say how often it is right."
+        return f"It flags {flagged.total} of {evaluation.n_rows:,} {rows} as {which}: too few to say how often it is right."
     top = next((part for part in evaluation.lifts if part.top >= 0.1), evaluation.lifts[-1])
     return (
-        f"It is hardly ever more than 50% sure of {which}, so use it to put rows in order: of 100 rows among the "
+        f"It is hardly ever more than 50% sure of {which}, so use it to put {rows} in order: of 100 {rows} among the "
         f"{percent(top.top)} with the highest score, {voice.strong(ranged(top.hits))} truly are; picked blindly it "
         f"would be {chance}."
     )
@@ -277,40 +277,49 @@ def verdict(difference: Interval) -> str:
     return "better" if difference.low > 0 else "worse" if difference.high < 0 else "level"
 
 
-def comparison(evaluation: Evaluation, voice: Voice) -> list[tuple[str, str]]:
-    """Return a verdict and a sentence for each baseline."""
+def comparison(evaluation: Evaluation, voice: Voice, *, rows: str = "rows") -> list[tuple[str, str]]:
+    """Return a verdict and a sentence for each baseline; `rows` is what rows are."""
     return [
-        (verdict(part.difference), _against(evaluation, name, part, voice))
+        (verdict(part.difference), _against(evaluation, name, part, voice, rows))
         for name, part in evaluation.baselines.items()
     ]
 
 
-def _against(evaluation: Evaluation, name: str, part: Baseline, voice: Voice) -> str:
-    gap = part.difference
+def _against(evaluation: Evaluation, name: str, part: Baseline, voice: Voice, rows: str) -> str:
+    gap, other = part.difference, baseline_name(name)
+    if gap.low == gap.high == 0 and name != "dummy":
+        return f"{voice.strong(f'As good as {other}')}: the search found nothing that gives other answers."
     said = {
-        "better": f"Better than {baseline_name(name)}",
-        "worse": f"Worse than {baseline_name(name)}",
-        "level": f"No clear difference from {baseline_name(name)}",
+        "better": f"Better than {other}",
+        "worse": f"Worse than {other}",
+        "level": f"No clear difference from {other}",
     }[verdict(gap)]
+    title = metric_title(evaluation.metric)
+    in_favour = " in its favour" if gap.low > 0 else ""
     figures = (
-        f"{metric_title(evaluation.metric)} {number(evaluation.score.estimate)} against {number(part.score.estimate)} "
-        f"(difference {number(gap.low, 2)} to {number(gap.high, 2)} in its favour)"
-        if gap.low > 0
-        else f"{metric_title(evaluation.metric)} {number(evaluation.score.estimate)} against "
-        f"{number(part.score.estimate)} (difference {number(gap.low, 2)} to {number(gap.high, 2)})"
+        f"{title} {number(evaluation.score.estimate)} against {number(part.score.estimate)}, a difference of "
+        f"{number(gap.low, 2)} to {number(gap.high, 2)}{in_favour}"
     )
-    text = f"{voice.strong(said)}: {figures}."
+    plain = _plainly(evaluation, name, part, voice, rows)
+    return f"{voice.strong(said)}. {plain} ({figures})" if plain else f"{voice.strong(said)}: {figures}."
+
+
+def _plainly(evaluation: Evaluation, name: str, part: Baseline, voice: Voice, rows: str) -> str:
+    """Return what the difference means in counts of a hundred, "" where only the metric tells it."""
+    other = baseline_name(name)
+    if evaluation.metric == "roc_auc" and evaluation.task.kind is TaskKind.BINARY:
+        score = evaluation.score
+        ends = ranged(
+            Share(round(score.estimate * evaluation.n_rows), evaluation.n_rows, score.low, score.high)
+        )
+        return (
+            f"Of 100 pairs of {rows}, one of each class, it puts {ends} in the right order; {other} "
+            f"{of_hundred(part.score.estimate)}."
+        )
     if part.right is None or evaluation.right is None:
-        return text
-    ways = (
-        "always guessing " + voice.name(_most_frequent(evaluation))
-        if name == "dummy"
-        else baseline_name(name)
-    )
-    return (
-        f"{text} It is right for {of_hundred(evaluation.right.share)} of 100 rows, "
-        f"{ways} for {of_hundred(part.right.share)}."
-    )
+        return ""
+    ways = f"always guessing {voice.name(_most_frequent(evaluation))}" if name == "dummy" else other
+    return f"It is right for {of_hundred(evaluation.right.share)} of 100 {rows}, {ways} for {of_hundred(part.right.share)}."
 
 
 def _most_frequent(evaluation: Evaluation) -> str:

@@ -26,6 +26,7 @@ from mlwright.evaluate.context import Part, ReportContext
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
+from mlwright.evaluate.summary import figures, summary
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
 from mlwright.lifecycle.project import Project
@@ -112,6 +113,8 @@ class Built:
         What `mlwright.lifecycle.equality.prove_equal` takes: predictions, canonical columns and JSON records.
     parts : tuple of Part
         What was measured beside the evaluation.
+    in_words, shares : dict
+        The first screen of the report as plain sentences, and the shares that they speak of.
     """
 
     contents: Contents
@@ -119,6 +122,8 @@ class Built:
     evaluation: Evaluation
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
     parts: tuple[Part, ...] = ()
+    in_words: Json = field(default_factory=dict)
+    shares: Json = field(default_factory=dict)
 
 
 def prepare(
@@ -314,7 +319,8 @@ def build(
         golden=golden,
         documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
     )
-    return Built(contents, study, evaluation, (predicted, rows_columns, json_rows), parts)
+    proof = predicted, rows_columns, json_rows
+    return Built(contents, study, evaluation, proof, parts, summary(document).to_json(), figures(document))
 
 
 def _told(columns: Columns, schema: Schema) -> Columns:

@@ -39,6 +39,10 @@ class RunResult:
         Without a target: what was found, in words.
     parts : dict
         What was measured beside the score, by the part's key, as the report shows it.
+    scores, shares : dict
+        Every metric with its interval; the shares that the first screen of the report speaks of.
+    in_words : dict
+        That first screen in plain sentences: ``headline``, ``lead``, ``against``, ``cautions``, ``steps``.
     """
 
     run_id: str
@@ -64,6 +68,9 @@ class RunResult:
     best_trial: dict[str, Any] = field(default_factory=dict)
     found: tuple[str, ...] = ()
     parts: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    shares: dict[str, Any] = field(default_factory=dict)
+    in_words: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON tree."""

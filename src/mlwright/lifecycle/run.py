@@ -349,6 +349,13 @@ def _parts(built: Built | Found) -> dict[str, Any]:
     return {part.key: part.to_json() for part in built.parts} if isinstance(built, Built) else {}
 
 
+def _told(built: Built | Found) -> dict[str, Any]:
+    if not isinstance(built, Built):
+        return {}
+    scores = {name: score.to_json() for name, score in built.evaluation.scores.items()}
+    return {"scores": scores, "shares": built.shares, "in_words": built.in_words}
+
+
 def _alias_first(trained: Trained) -> tuple[str, Verdict]:
     """Make the first sound version of a name the champion; any later one waits as challenger."""
     tracker, name = trained.tracker, trained.project.name
@@ -417,4 +424,5 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         best_trial=heaviest.to_json(),
         found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),
         parts=_parts(trained.built),
+        **_told(trained.built),
     )
