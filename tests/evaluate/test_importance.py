@@ -104,3 +104,38 @@ def test_wide_tables_are_asked_in_a_few_calls_and_say_the_same():
 
 def test_no_columns_have_no_importance():
     assert permutation_importance(lambda c: np.zeros((3, 1)), {}, np.zeros(3), get("mae"), seed=0) == []
+
+
+def covered(n_units, rows_a_unit, *, told):
+    """How often the interval holds the importance of a known model, of rows that come in equal groups."""
+    hits = []
+    truth = (
+        np.sqrt(1 + 2 * 4) - 1
+    )  # the root of the mean square: the noise alone, and with twice the variance of 2x
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        units = np.repeat(np.arange(n_units), rows_a_unit)
+        x, noise = draw.normal(size=(2, n_units))[:, units]
+        found = permutation_importance(
+            lambda c: 2 * c["x"][:, None],
+            {"x": x},
+            2 * x + noise,
+            get("rmse"),
+            units=units if told else None,
+            seed=seed,
+        )
+        hits.append(found[0].low <= truth <= found[0].high)
+    return np.mean(hits)
+
+
+def test_intervals_cover():
+    assert 0.91 <= covered(300, 1, told=False) <= 0.985
+    assert 0.90 <= covered(150, 6, told=True) <= 0.985
+    assert covered(150, 6, told=False) < 0.85  # rows that belong together know less than they seem to
+
+
+def test_few_rows_tell_the_range_of_the_repeats():
+    draw = np.random.default_rng(0)
+    columns = {"x": draw.normal(size=15)}
+    (found,) = permutation_importance(lambda c: c["x"][:, None], columns, columns["x"], get("rmse"), seed=0)
+    assert 0 < found.low < found.mean < found.high

@@ -321,6 +321,6 @@ def importance(context: ReportContext) -> str:
         "uses, not what causes the outcome.</p>",
         figure(
             importance_plot(evaluation),
-            f"{shown} of {known} columns; bars show the mean, whiskers the range over the repeats.",
+            f"{shown} of {known} columns; whiskers are 95% ranges, for other rows and shuffles.",
         ),
     )

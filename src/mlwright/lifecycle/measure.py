@@ -101,13 +101,15 @@ def measure(
     repeats, most = _ROUGH if rough else _THOROUGH
     walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
     predict = predictor_of(study)
+    every = prepared.table.take(split.train) if kept is None else kept
     evaluation = evaluation.with_importance(
         permutation_importance(
             predict,
             columns,
             truth,
             of(task),
-            weights=weights_of(prepared.table.take(split.train) if kept is None else kept, task),
+            weights=weights_of(every, task),
+            units=next(iter(resampled_units(every, split).values()), None),
             n_repeats=repeats,
             seed=seed,
             max_rows=most,
