@@ -373,7 +373,8 @@ def test_small_commands_say_what_they_did(copied, capsys, monkeypatch):
         or "before" in said("rollback", "churn", code=2).err
     )
     assert "shop/mlwright.toml" in said("init", "shop").out
-    bundle = Path(said("report", "churn").out.strip()).parent
+    assert Path(said("report", "churn").out.strip()).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    bundle = next((copied / ".mlwright" / "artifacts").rglob("manifest.json")).parent
     assert "is whole" in said("verify", str(bundle)).out
     new = "new.csv"
     write(new, n=50, seed=2)
@@ -399,7 +400,7 @@ def test_help_names_every_command_and_exit_code(capsys):
     assert ended.value.code == 0
     assert capsys.readouterr().out == text
     commands = parser().commands
-    assert len(commands) == 19
+    assert len(commands) == 20
     for name, command in commands.items():
         assert re.search(rf"^    {name} ", text, re.MULTILINE)
         shown = command.format_help()

@@ -122,6 +122,11 @@ def context(case):
 
 
 @pytest.fixture(scope="session")
+def binary_context(binary):
+    return _context(binary, "demo")
+
+
+@pytest.fixture(scope="session")
 def hostile(binary):
     """A context whose every word from outside tries to be markup."""
     bad = '<script>alert("1")</script>&\'|`'

@@ -177,6 +177,8 @@ def test_the_first_screen_says_what_json_says(churn):
     words = churn.told["in_words"]
     sentences = [words["lead"], *(each["text"] for each in words["against"])]
     sentences += [each["text"] for each in [*words["cautions"][:6], *words["steps"]]]
+    sentences += words["drivers"]
+    assert len(words["drivers"]) >= 3
     for sentence in sentences:
         plain = re.sub(r" ([.,;:])", r"\1", " ".join(sentence.split()))
         assert plain.replace(" ", "") in shown.replace(" ", ""), sentence

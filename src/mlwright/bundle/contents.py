@@ -52,7 +52,7 @@ class Contents:
     golden : list of dict
         ``{"record", "prediction"}``: plain JSON records and what the model answers.
     documents : dict of str to bytes
-        ``report.html``, ``card.md``.
+        ``report.html``, ``card.md``, ``datasheet.md``.
     calibration : dict, optional
         What the blend's probabilities go through at last.
     path, sha256 : Path and str

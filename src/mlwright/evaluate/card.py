@@ -7,6 +7,7 @@ import re
 from mlwright.data.schema import Role, TaskKind
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.drivers import drivers
 from mlwright.evaluate.summary import summary
 from mlwright.evaluate.words import (
     Voice,
@@ -100,6 +101,7 @@ def _factors(context: ReportContext) -> list[str]:
     known = f"- The columns that it leans on most (how much worse {metric_title(context.task.metric)} gets when one is shuffled): "
     return [
         *([known + ", ".join(top) + "."] if top else []),
+        *(f"- {text}" for text in drivers(context, VOICE)),
         f"- {PERSON} groups of people or things for which it may work better or worse.",
     ]
 

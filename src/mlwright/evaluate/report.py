@@ -71,8 +71,10 @@ def _summary(context: ReportContext) -> str:
     meaning = f"{title}: {escape(metric_meaning(evaluation.metric))}."
     drivers = ""
     if evaluation.importance:
+        ways = "".join(f"<li>{text}</li>" for text in said.drivers)
+        listed = f'<ul class="plain ways">{ways}</ul>' if ways else ""
         drivers = (
-            f"<article><h2>What drives it</h2>{figure(importance_plot(evaluation, _TOP_COLUMNS))}"
+            f"<article><h2>What drives it</h2>{listed}{figure(importance_plot(evaluation, _TOP_COLUMNS))}"
             '<p class="more"><a href="#importance">All columns</a></p></article>'
         )
     return (

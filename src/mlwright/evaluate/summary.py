@@ -11,6 +11,7 @@ from mlwright.data.findings import Severity
 from mlwright.data.schema import TaskKind
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
+from mlwright.evaluate.drivers import drivers
 from mlwright.evaluate.nouns import rows_called
 from mlwright.evaluate.words import PLAIN, Voice, comparison, headline, lead, verdict
 
@@ -35,6 +36,8 @@ class Summary:
         What is predicted, and how good it is.
     against : tuple of (str, str)
         For each simple model ``better``, ``worse`` or ``level``, and a sentence.
+    drivers : tuple of str
+        Which way the answer goes with the columns that matter most.
     cautions : tuple of (Severity, str)
         Where not to trust it, the worst first.
     steps : tuple of Step
@@ -44,6 +47,7 @@ class Summary:
     headline: str
     lead: str
     against: tuple[tuple[str, str], ...]
+    drivers: tuple[str, ...]
     cautions: tuple[tuple[Severity, str], ...]
     steps: tuple[Step, ...]
 
@@ -53,6 +57,7 @@ class Summary:
             "headline": self.headline,
             "lead": self.lead,
             "against": [{"verdict": said, "text": text} for said, text in self.against],
+            "drivers": list(self.drivers),
             "cautions": [{"severity": str(severity), "text": text} for severity, text in self.cautions],
             "steps": [{"text": step.text, "command": step.command or None} for step in self.steps],
         }
@@ -65,6 +70,7 @@ def summary(context: ReportContext, voice: Voice = PLAIN) -> Summary:
         headline=headline(context.task, voice),
         lead=lead(context.evaluation, voice, rows=rows),
         against=tuple(comparison(context.evaluation, voice, rows=rows)),
+        drivers=tuple(drivers(context, voice)),
         cautions=tuple(cautions(context, voice)),
         steps=tuple(_steps(context, voice)),
     )

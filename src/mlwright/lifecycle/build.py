@@ -23,6 +23,7 @@ from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
 from mlwright.evaluate.association import association
 from mlwright.evaluate.context import Part, ReportContext
+from mlwright.evaluate.datasheet import datasheet
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
@@ -317,7 +318,11 @@ def build(
     contents = replace(
         contents,
         golden=golden,
-        documents={"report.html": render(document).encode(), "card.md": card(document).encode()},
+        documents={
+            "report.html": render(document).encode(),
+            "card.md": card(document).encode(),
+            "datasheet.md": datasheet(document).encode(),
+        },
     )
     proof = predicted, rows_columns, json_rows
     return Built(contents, study, evaluation, proof, parts, summary(document).to_json(), figures(document))

@@ -42,7 +42,7 @@ class RunResult:
     scores, shares : dict
         Every metric with its interval; the shares that the first screen of the report speaks of.
     in_words : dict
-        That first screen in plain sentences: ``headline``, ``lead``, ``against``, ``cautions``, ``steps``.
+        That first screen in plain sentences: ``headline``, ``lead``, ``against``, ``drivers``, ``cautions``, ``steps``.
     """
 
     run_id: str

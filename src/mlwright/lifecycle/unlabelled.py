@@ -23,6 +23,7 @@ from mlwright.data.split import Pinned, make_split
 from mlwright.data.table import Table
 from mlwright.data.target import infer_task, target_values
 from mlwright.data.values import Columns, take
+from mlwright.evaluate.datasheet import datasheet
 from mlwright.evaluate.unlabelled import UnlabelledContext
 from mlwright.evaluate.unlabelled_card import card
 from mlwright.evaluate.unlabelled_report import render
@@ -321,7 +322,11 @@ def pack(
     predicted = ensemble.predict({VIEW: rows.plan.batch(columns)})
     json_rows = records(shown.arrow, prepared.table.schema)
     golden = golden_records(Predictor.from_contents(contents), json_rows)
-    documents = {"report.html": render(context).encode(), "card.md": card(context).encode()}
+    documents = {
+        "report.html": render(context).encode(),
+        "card.md": card(context).encode(),
+        "datasheet.md": datasheet(context).encode(),
+    }
     contents = replace(contents, golden=golden, documents=documents)
     basis = "test" if rows.judged is not None else "training rows"
     survey = Survey({VIEW: rows.plan}, trials, {chosen: 1.0})
