@@ -14,7 +14,8 @@ from mlwright.cli.alternatives import ways
 from mlwright.cli.explained import explained
 from mlwright.cli.main import main
 from mlwright.core.errors import RecordError, UsageError
-from mlwright.lifecycle.counterfactual import counterfactuals
+from mlwright.data.schema import Column, Kind
+from mlwright.lifecycle.counterfactual import _sent, counterfactuals
 from mlwright.lifecycle.explain import Explanation, Whole, explain
 from mlwright.lifecycle.what_if import what_if
 
@@ -42,6 +43,9 @@ def test_a_prediction_is_explained(made, tmp_path):
     assert told["expected"] + math.fsum(told["contributions"].values()) == pytest.approx(
         told["margin"], abs=1e-6
     )
+    ties = predictor.reference["association"]
+    assert set(ties["columns"]) == {column.name for column in predictor.schema.features}
+    assert set(ties["order"]["contract"]) == {"monthly", "one year", "two years"}
     sizes = [abs(size) for size in told["contributions"].values()]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 0
@@ -88,7 +92,7 @@ def test_bars_are_as_long_as_contributions_are_large():
     assert first.split()[1:3] == ["3", "-20.00"]
     assert "from 50.00 for made-up records" in lines[5]
     assert "standard errors up to 1.00" in lines
-    assert any("60.0% of the blend (lightgbm, linear; without 2 mlp)" in line for line in lines)
+    assert "60.0% of the blend (lightgbm, linear; without 2 mlp)" in " ".join(lines)
     assert max(map(len, lines)) <= 80
 
 
@@ -113,6 +117,7 @@ def test_what_if_shows_both_answers_and_what_each_change_makes(made, tmp_path):
     assert told["difference"] == pytest.approx(apart, abs=1e-9)
     assert math.fsum(told["contributions"].values()) == pytest.approx(apart, abs=1e-9)
     assert told["exact"]
+    assert set(told["contributions"]) == {"tenure", "contract"}
     one = predictor.predict_one({**record, "tenure": 71})["probability"]["Yes"]
     two = predictor.predict_one({**record, "contract": "two years"})["probability"]["Yes"]
     before, after = (told[when]["probability"]["Yes"] for when in ("before", "after"))
@@ -165,6 +170,23 @@ def test_wrong_questions_are_errors_in_words(made, tmp_path, capsys, words, said
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "before", "cell", "sent"),
+    [
+        (Kind.BOOLEAN, "bool", False, 1.0, True),
+        (Kind.BOOLEAN, "int", 0, 1.0, 1),
+        (Kind.BOOLEAN, "str", "no", 1.0, True),
+        (Kind.NUMERIC, "int", 3, 4.0, 4),
+        (Kind.NUMERIC, "float", 3.0, 4.0, 4.0),
+        (Kind.CATEGORICAL, "str", "a", "b", "b"),
+    ],
+)
+def test_changes_are_told_as_a_client_sends_them(kind, dtype, before, cell, sent):
+    told = _sent(Column("x", kind, dtype=dtype), cell, before)
+    assert told == sent
+    assert type(told) is type(sent)
 
 
 def test_a_number_is_moved_across_a_goal(tmp_path):

@@ -36,7 +36,7 @@ def compared(found: WhatIf) -> str:
     ]
     for name, value in found.changes.items():
         lines.append(f"  {name}: {quoted(found.record.get(name))} -> {quoted(value)}")
-    moved = {name: factor * size for name, size in told["contributions"].items() if size}
+    moved = {name: factor * size for name, size in found.contributions.items()}
     if len(found.changes) > 1 and moved:
         how = "exactly" if found.parts.exact else "about"
         lines += ["", f"of the difference each change makes, {how}:", *bars(moved, found.changes, places)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ __all__ = ["as_label", "bars", "chances", "explained", "places_of", "quoted"]
 
 _MOST = 20  # columns shown; --json has all
 _BAR = 22
+_WIDTH = 80
 _NAME = 22
 _VALUE = 18
 _SCALES = {
@@ -98,11 +100,12 @@ def _margin(found: Explanation) -> list[str]:
     shown = found.shown
     of = "" if found.label is None else f" of {as_label(found.label)}"
     without = f"; without {_counted(found.left_out)}" if found.left_out else ""
-    return [
-        f"besides, exactly, for {found.share:.1%} of the blend ({_counted(found.explained)}{without}):",
-        f"{_SCALES[found.scale or 'value']}{of} goes from {shown['expected']:.6g}, as expected, to {shown['margin']:.6g}",
-        "(--json has what each column adds to it under `contributions`)",
-    ]
+    said = (
+        f"Besides, exactly, for {found.share:.1%} of the blend ({_counted(found.explained)}{without}): "
+        f"{_SCALES[found.scale or 'value']}{of} goes from {shown['expected']:.6g}, as expected, to "
+        f"{shown['margin']:.6g}. --json has what each column adds to it, under `contributions`."
+    )
+    return textwrap.wrap(said, _WIDTH)
 
 
 def _counted(kinds: Sequence[str]) -> str:

@@ -215,7 +215,9 @@ def _proven(
     predictor: Predictor, asked: Record, change: Change, beyond: Any, before: Json
 ) -> Counterfactual | None:
     """Return the change with the answer of the model's row path; None where that does not reach the goal."""
-    changes = {name: _sent(predictor.schema[name], cell) for name, cell in change.cells.items()}
+    changes = {
+        name: _sent(predictor.schema[name], cell, asked.get(name)) for name, cell in change.cells.items()
+    }
     record = {**asked, **changes}
     try:
         answer = predictor.predict_one(record)
@@ -228,10 +230,14 @@ def _proven(
     return Counterfactual(changes, answer, change.way, change.staying)
 
 
-def _sent(column: Column, cell: Cell) -> Any:
-    """Return a cell as a client would send it."""
-    if column.kind is Kind.BOOLEAN:
+def _sent(column: Column, cell: Cell, before: Any) -> Any:
+    """Return a cell as a client would send it: truth values as the record has them."""
+    if column.kind is Kind.BOOLEAN and not (isinstance(before, int) and not isinstance(before, bool)):
         return bool(cell)
-    if isinstance(cell, float) and column.dtype == "int" and cell.is_integer():
+    if (
+        isinstance(cell, float)
+        and (column.kind is Kind.BOOLEAN or column.dtype == "int")
+        and cell.is_integer()
+    ):
         return int(cell)
     return cell

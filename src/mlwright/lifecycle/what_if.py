@@ -51,6 +51,12 @@ class WhatIf:
         told = self.parts.of(self.label)
         return float(told["answer"] - told["base"])
 
+    @property
+    def contributions(self) -> dict[str, float]:
+        """What each changed column adds to the difference, the largest first; without those that the model does not read."""
+        told = self.parts.of(self.label)["contributions"]
+        return {name: size for name, size in told.items() if name in self.changes}
+
     def to_json(self) -> Json:
         """Return a JSON tree."""
         return {
@@ -61,7 +67,7 @@ class WhatIf:
             "after": self.after,
             "label": self.label,
             "difference": self.difference,
-            "contributions": self.parts.of(self.label)["contributions"],
+            "contributions": self.contributions,
             "exact": self.parts.exact,
         }
 
