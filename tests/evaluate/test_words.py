@@ -104,7 +104,10 @@ def test_a_verdict_needs_an_interval_without_zero(low, high, said):
 
 def test_cautions_come_from_findings_first(context):
     found = cautions(context, PLAIN)
-    assert found[0] == (Severity.STOP, "tenure alone tells the answer. Ban it.")
+    assert found[0] == (
+        Severity.STOP,
+        "tenure alone tells the answer. Ban it. It was accepted, or the run would have stopped.",
+    )
     assert not any("id says nothing" in text for _, text in found)
 
 

@@ -14,7 +14,10 @@ __all__ = ["cautions"]
 def cautions(context: ReportContext, voice: Voice) -> list[tuple[Severity, str]]:
     """Return where to be careful, the worst first: findings, what sections warn of, what the figures themselves say."""
     found = [
-        (finding.severity, voice.text(f"{finding.what} {finding.advice}".strip()))
+        (
+            finding.severity,
+            voice.text(f"{finding.what} {finding.advice}{_accepted(finding.severity)}".strip()),
+        )
         for severity in (Severity.STOP, Severity.WARN)
         for finding in context.findings
         if finding.severity is severity
@@ -24,6 +27,10 @@ def cautions(context: ReportContext, voice: Voice) -> list[tuple[Severity, str]]
     told = [item for part in SECTIONS if part.cautions is not None for item in part.cautions(context, voice)]
     every = [*found, *told, *((Severity.WARN, text) for text in said)]
     return sorted(every, key=lambda item: list(Severity).index(item[0]), reverse=True)
+
+
+def _accepted(severity: Severity) -> str:
+    return " It was accepted, or the run would have stopped." if severity is Severity.STOP else ""
 
 
 def _about_rows(evaluation: Evaluation) -> list[str]:

@@ -127,7 +127,7 @@ class ReportContext:
     @property
     def reproduce(self) -> str:
         """The command that makes the same model again."""
-        return str(self.lineage.get("reproduce") or f"mlwright reproduce {shlex.quote(self.name)}")
+        return str(self.lineage.get("reproduce") or f"mlwright reproduce {shlex.quote(self.name)}/VERSION")
 
     @property
     def members(self) -> tuple[dict[str, Any], ...]:

@@ -81,7 +81,7 @@ def _summary(context: ReportContext) -> str:
         f'<section class="summary" aria-label="In short"><div class="lead"><div class="lead-text">'
         f'<p class="answer">{said.lead}</p>'
         f'<p class="basis">{_basis(context)}</p></div>{_picture(context)}</div>'
-        f'<div class="cards"><article><h2>Is it better than today\u2019s way?</h2>'
+        f'<div class="cards"><article><h2>Is it better than simpler ways?</h2>'
         f'<ul class="verdicts">{against}</ul>{figure(score_plot(evaluation), meaning)}</article>{drivers}'
         f"{_careful(said)}{_next(said)}</div></section>"
     )

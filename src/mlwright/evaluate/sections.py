@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlwright.data.findings import Severity
@@ -20,6 +20,7 @@ __all__ = ["SECTIONS"]
 
 _MOST_COLUMNS = 400
 _MOST_TRIALS = 20
+_ACCEPTED = " <strong>Accepted:</strong> without that the run would have stopped here."
 _MARKS = {Severity.STOP: "Stop", Severity.WARN: "Look", Severity.INFO: "Note"}
 
 
@@ -70,7 +71,7 @@ def _findings(context: ReportContext) -> str:
     order = list(_MARKS)
     items = [
         f'<li class="finding {escape(found.severity)}"><span class="mark">{_MARKS[found.severity]}</span>'
-        f"<div><p>{escape(found.what)}</p>"
+        f"<div><p>{escape(found.what)}{_ACCEPTED if found.severity is Severity.STOP else ''}</p>"
         f'<p class="advice">{escape(found.advice)} <code>{escape(found.code)}</code></p></div></li>'
         for found in sorted(context.findings, key=lambda found: order.index(found.severity))
     ]
@@ -144,7 +145,7 @@ def _search(context: ReportContext) -> str:
         + "</p>",
         figure(
             _trial_plot(context, title),
-            "Each dot is a trial; the line is the best so far. The dummy is left out.",
+            "Each dot is a trial; the line is the best so far. The dummy, and what is no better than it, is left out.",
         ),
         table(heads, (tuple(cells(trial)) for trial in ordered[:_MOST_TRIALS]), caption=f"Trials: {order}"),
         f"<p>{more:,} more trials are in the run's own record (trials.json in MLflow).</p>"
@@ -214,11 +215,14 @@ def _trial_plot(context: ReportContext, title: str) -> str:
     """Draw the trials' scores against the seconds since the search began, or by number where no clock was kept."""
     better = max if get(context.task.metric).greater_is_better else min
     timed = all("finished" in (trial.get("told") or {}) for trial in context.trials)
+    floor = next((_known(t.get("score")) for t in context.trials if t.get("model") == "dummy"), math.nan)
     points: list[tuple[float, float]] = []
     best: list[tuple[float, float]] = []
     for trial in sorted(context.trials, key=lambda trial: trial.get("number", 0)):
         score = _known(trial.get("score"))
-        if math.isfinite(score) and trial.get("complete", True) and trial.get("model") != "dummy":
+        if score == floor or better(score, floor) == floor:  # a failed fit would flatten all others
+            continue
+        if math.isfinite(score) and trial.get("complete", True):
             at = float(trial["told"]["finished"] if timed else trial.get("number", 0))
             points.append((at, score))
             best.append((at, better(score, best[-1][1]) if best else score))
@@ -241,22 +245,30 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield from _flat(value, f"{prefix}{key} ")
         elif value is not None:
             shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            yield f"{prefix}{key}".replace("_", " "), shown
+            yield f"{prefix}{key}", shown
 
 
 def _lineage(context: ReportContext) -> str:
-    rows = (
-        (Cell(escape(key), head=True), Cell(f'<code class="long">{escape(value)}</code>'))
-        for key, value in _flat({k: v for k, v in context.lineage.items() if k != "reproduce"})
-    )
+    told = {key: value for key, value in context.lineage.items() if key not in ("reproduce", "project")}
+    settings = context.lineage.get("project") or {}
+    chosen = {key: value for key, value in _flat(settings) if value} if isinstance(settings, Mapping) else {}
     notes = "".join(f"<li>{escape(note)}</li>" for note in context.notes)
     return section(
         "lineage",
         "Where it comes from",
-        table(("What", "Value"), rows, caption="Lineage"),
-        f'<p>To make the same model again:</p><pre class="command"><code>{escape(context.reproduce)}</code></pre>',
+        _values("What", ((key, value) for key, value in _flat(told) if value), "Data, code and packages"),
+        _values("Setting", chosen.items(), "The project's settings") if chosen else "",
+        f'<p>To make the same model again, with the number of its version:</p><pre class="command"><code>{escape(context.reproduce)}</code></pre>',
         f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "",
     )
+
+
+def _values(what: str, items: Iterable[tuple[str, str]], caption: str) -> str:
+    rows = (
+        (Cell(escape(key), head=True), Cell(f'<code class="long">{escape(value)}</code>'))
+        for key, value in items
+    )
+    return table((what, "Value"), rows, caption=caption)
 
 
 # In the order of the page. What is measured beside the evaluation has a file of its own that ends with its `Section`.

@@ -187,4 +187,4 @@ class UnlabelledContext:
     @property
     def reproduce(self) -> str:
         """The command that makes the same model again."""
-        return str(self.lineage.get("reproduce") or f"mlwright reproduce {shlex.quote(self.name)}")
+        return str(self.lineage.get("reproduce") or f"mlwright reproduce {shlex.quote(self.name)}/VERSION")

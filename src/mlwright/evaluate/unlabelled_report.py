@@ -145,7 +145,7 @@ def _careful(context: UnlabelledContext) -> str:
         f'<li class="{severity}"><span class="mark">{marks[severity]}</span><span>{text}</span></li>'
         for severity, text in cautions(context, HTML)[:6]
     )
-    return f'<article><h2>Where to be careful</h2><ul class="cautions">{items}</ul></article>'
+    return f'<article><h2>Where not to trust it</h2><ul class="cautions">{items}</ul></article>'
 
 
 def _next(context: UnlabelledContext) -> str:
@@ -153,7 +153,7 @@ def _next(context: UnlabelledContext) -> str:
         f'<li>{escape(what[:1].upper() + what[1:])}<pre class="command"><code>{escape(command)}</code></pre></li>'
         for command, what in context.steps
     )
-    return f'<article><h2>What to do next</h2><ul class="steps">{items}</ul></article>'
+    return f'<article><h2>What to do next</h2><ol class="steps">{items}</ol></article>'
 
 
 def _anomaly_sections(context: UnlabelledContext) -> list[tuple[str, str, str]]:
@@ -287,7 +287,7 @@ def _tried(about: Clusters) -> str:
         "any groups, from one cloud with the same spread: groups that are no more stable than those are not there. The "
         "silhouette says how much nearer rows are to their own group than to the next (1 is clear, 0 is none).</p>",
         table(
-            ("Method", "Groups", "Stability", "Without groups", "Silhouette", ""),
+            ("Method", "Groups", "Stability", "Without groups", "Silhouette", "Choice"),
             rows,
             caption="What was tried",
         ),
