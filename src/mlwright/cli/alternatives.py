@@ -59,7 +59,9 @@ def ways(found: Counterfactuals) -> str:
         )
         return "\n".join([*lines, *textwrap.wrap(said, _WIDTH)])
     count = "the smallest change" if len(found.found) == 1 else f"the {len(found.found)} smallest changes"
-    lines.append(f"{count} found that give {wanted}, of {found.n_tried:,} records tried:")
+    verb = "gives" if len(found.found) == 1 else "give"
+    said = f"{count} found that {verb} {wanted}, of {found.n_tried:,} records tried:"
+    lines += textwrap.wrap(said, _WIDTH)
     for number, one in enumerate(found.found, 1):
         lines += ["", f"{number}. {_answer(one.answer)}"]
         for name, value in one.changes.items():
