@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlwright.data.findings import Severity
+from mlwright.data.findings import Finding, Severity
 from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate import words
 from mlwright.evaluate.cautions import cautions
@@ -109,6 +109,16 @@ def test_cautions_come_from_findings_first(context):
         "tenure alone tells the answer. Ban it. It was accepted, or the run would have stopped.",
     )
     assert not any("id says nothing" in text for _, text in found)
+
+
+def test_many_findings_of_one_check_are_told_once(context):
+    findings = tuple(
+        Finding("missing", Severity.WARN, (f"c{i}",), f"c{i} is empty.", "Look.") for i in range(9)
+    )
+    found = [text for _, text in cautions(replace(context, findings=findings), PLAIN) if "is empty" in text]
+    assert found == ["c0 is empty. Look. The same check speaks of c1, c2, c3, c4, c5 and 3 more."]
+    two = cautions(replace(context, findings=findings[:2]), PLAIN)
+    assert sum("is empty" in text for _, text in two) == 2
 
 
 def _cautions(context, evaluation):

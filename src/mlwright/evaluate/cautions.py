@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlwright.data.findings import Severity
+from collections.abc import Iterator, Sequence
+
+from mlwright.data.findings import Finding, Severity
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.sections import SECTIONS
@@ -10,23 +12,39 @@ from mlwright.evaluate.words import Voice, metric_title, number, verdict
 
 __all__ = ["cautions"]
 
+_MOST_ALIKE, _MOST_NAMED = (
+    2,
+    5,
+)  # findings of one check that are told whole; columns that are named for the others
+
 
 def cautions(context: ReportContext, voice: Voice) -> list[tuple[Severity, str]]:
     """Return where to be careful, the worst first: findings, what sections warn of, what the figures themselves say."""
     found = [
-        (
-            finding.severity,
-            voice.text(f"{finding.what} {finding.advice}{_accepted(finding.severity)}".strip()),
-        )
+        item
         for severity in (Severity.STOP, Severity.WARN)
-        for finding in context.findings
-        if finding.severity is severity
+        for item in _told([f for f in context.findings if f.severity is severity], voice)
     ]
     evaluation = context.evaluation
     said = [*_about_rows(evaluation), *_about_score(evaluation), *_about_calibration(evaluation)]
     told = [item for part in SECTIONS if part.cautions is not None for item in part.cautions(context, voice)]
     every = [*found, *told, *((Severity.WARN, text) for text in said)]
     return sorted(every, key=lambda item: list(Severity).index(item[0]), reverse=True)
+
+
+def _told(findings: Sequence[Finding], voice: Voice) -> Iterator[tuple[Severity, str]]:
+    """Yield a text for each finding; many of one check are told by the first, with the columns of the others."""
+    for check in dict.fromkeys(finding.check for finding in findings):
+        same = [finding for finding in findings if finding.check == check]
+        first = same[:1] if len(same) > _MOST_ALIKE else same
+        others = dict.fromkeys(name for finding in same[len(first) :] for name in finding.columns)
+        for finding in first:
+            text = voice.text(f"{finding.what} {finding.advice}{_accepted(finding.severity)}".strip())
+            if others:
+                named = ", ".join(voice.name(name) for name in list(others)[:_MOST_NAMED])
+                more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+                text += f" The same check speaks of {named}{more}."
+            yield finding.severity, text
 
 
 def _accepted(severity: Severity) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "PLAIN",
     "Voice",
     "baseline_name",
+    "between",
     "capital",
     "compact",
     "comparison",
@@ -100,6 +101,18 @@ def number(value: float, digits: int = 3, *, pad: bool = False) -> str:
     if exponent >= digits and not float(value).is_integer():  # whole numbers are not rounded
         text = f"{round(size, digits - 1 - exponent):,.0f}"
     return sign + (text.rstrip("0").rstrip(".") if "." in text and not pad else text)
+
+
+def between(low: float, high: float) -> str:
+    """Return two ends with two digits each, or as many as tell them apart.
+
+    Examples
+    --------
+    >>> between(0.343, 0.381), between(1.91, 1.94), between(2.0, 2.0)
+    ('0.34 to 0.38', '1.91 to 1.94', '2 to 2')
+    """
+    digits = next((n for n in (2, 3, 4) if number(low, n) != number(high, n)), 2)
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def compact(value: float) -> str:
@@ -221,8 +234,10 @@ def lead(evaluation: Evaluation, voice: Voice, *, rows: str = "rows") -> str:
     if evaluation.task.kind is TaskKind.BINARY:
         return _lead_binary(evaluation, voice, rows)
     assert evaluation.right is not None  # noqa: S101 - classes always have it
-    names = ", ".join(voice.name(label(value)) for value in evaluation.task.labels[:6])
-    more = f" and {len(evaluation.task.labels) - 6} more" if len(evaluation.task.labels) > 6 else ""
+    labels = evaluation.task.labels
+    shown = len(labels) if len(labels) <= 8 else 6
+    names = ", ".join(voice.name(label(value)) for value in labels[:shown])
+    more = f" and {len(labels) - shown} more" if len(labels) > shown else ""
     dummy = evaluation.baselines.get("dummy")
     guess = (
         f"; always guessing {voice.name(_most_frequent(evaluation))} would be right for {of_hundred(dummy.right.share)}"
@@ -298,7 +313,7 @@ def _against(evaluation: Evaluation, name: str, part: Baseline, voice: Voice, ro
     in_favour = " in its favour" if gap.low > 0 else ""
     figures = (
         f"{title} {number(evaluation.score.estimate)} against {number(part.score.estimate)}, a difference of "
-        f"{number(gap.low, 2)} to {number(gap.high, 2)}{in_favour}"
+        f"{between(gap.low, gap.high)}{in_favour}"
     )
     plain = _plainly(evaluation, name, part, voice, rows)
     return f"{voice.strong(said)}. {plain} ({figures})" if plain else f"{voice.strong(said)}: {figures}."
