@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
-from serving_fakes import make
+from serving_fakes import SumPlan, make
 
 from mlwright.core.errors import BundleContentError, MlwrightError
 from mlwright.serving import Predictor, serve
+from mlwright.serving.limits import WireLimits
 from mlwright.serving.server import Options
+
+
+class Hanging(SumPlan):
+    """A plan that never comes back for whoever is 66 years old."""
+
+    def row(self, cells):
+        while cells["age"] == 66.0:
+            time.sleep(1)
+        return super().row(cells)
 
 
 def say(line: str) -> None:
@@ -27,9 +38,10 @@ def main() -> int:
     def load(_):  # the real one is wired by `Predictor.load` and tested with real bundles
         if bad:
             raise BundleContentError("the bundle is bad")
-        return make()
+        return make(plan=Hanging())
 
     Predictor.load = load
+    options["wire"] = WireLimits(**options.pop("wire", {}))
     if "store" in options:
         options["store"] = Path(options["store"])
         options["on_token"] = lambda token: say(f"token {token}")

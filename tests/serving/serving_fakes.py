@@ -88,11 +88,13 @@ class FakeEnsemble:
         return np.array(rows).reshape(len(rows), self.task.n_outputs)
 
 
-def make(task=BINARY, *, golden=True, schema=SCHEMA):
+def make(task=BINARY, *, golden=True, schema=SCHEMA, plan=None):
     manifest = {"name": "telco", "format": 1, "task": task.to_json(), "schema": schema.to_json()}
 
     def build(rows):
-        return Predictor(manifest, {"all": SumPlan()}, FakeEnsemble(task), golden=rows, sha256="ab" * 32)
+        return Predictor(
+            manifest, {"all": plan or SumPlan()}, FakeEnsemble(task), golden=rows, sha256="ab" * 32
+        )
 
     rows = [{"record": RECORD, "prediction": build([]).predict_one(RECORD)}] if golden else []
     return build(rows)

@@ -54,6 +54,10 @@ _encode = msgspec.json.Encoder().encode
 _seconds = time.perf_counter
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def _outcome(status: int) -> str:
     return "ok" if status < 400 else "refused" if status < 500 else "failed"
 
@@ -100,6 +104,7 @@ class Endpoint:
         self.metrics = metrics or Metrics()
         if not self.metrics.is_watched:
             self.show()
+        self.settled: Callable[[], None] = _nothing  # called once an answer is certain, before it is logged
         self._channel = None if log is None else log.channel(name, version, predictor.sha256)
         if log is not None:
             log.watch = self.sample
@@ -215,6 +220,7 @@ class Endpoint:
             else:
                 took = _seconds() - started
                 if self._channel is not None:
+                    self.settled()
                     record = body if self._mask.is_empty else self._mask.record(body)
                     self._channel.put(time.time_ns(), int(took * 1e6), record, answer)
                 self._observe_predict(took)
@@ -321,6 +327,7 @@ class Endpoint:
     def _log(self, records: Sequence[bytes | msgspec.Raw], answers: Sequence[bytes], started: float) -> None:
         if self._channel is None:
             return
+        self.settled()
         now, took = time.time_ns(), int((_seconds() - started) * 1e6)
         mask = self._mask
         for record, answer in zip(records, answers, strict=True):

@@ -11,10 +11,10 @@ import asyncio
 import http
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
+from mlwright.serving.aside import Aside, TooSlowError
 from mlwright.serving.responses import Response, failure
 from mlwright.serving.service import Service
 
@@ -63,7 +63,8 @@ class Wire:
         self.status = service.status
         self.loop = loop
         self.connections: set[Answering] = set()
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self.thread = Aside()
+        self.watchdog = service.watchdog
         self.buffered = 0
         self.stopping = False
         self.slow = 0  # predictions in a row that kept the others waiting
@@ -83,6 +84,10 @@ class Wire:
         for connection in list(self.connections):
             connection.examine(self.now)
         self._timer = self.loop.call_later(self._every, self.sweep)
+
+    def must_try(self) -> bool:
+        """Say whether a small body is tried on the event loop though the model is slow, because the thread is stuck."""
+        return self.watchdog.is_on and self.thread.is_stuck(self.limits.deadline_seconds)
 
     def left(self) -> None:
         """Take note that a connection has ended."""
@@ -104,7 +109,7 @@ class Wire:
             connection.abort()
         if self._timer is not None:
             self._timer.cancel()
-        await self.loop.run_in_executor(None, self.thread.shutdown)
+        await self.loop.run_in_executor(None, self.thread.stop, self.limits.grace_seconds)
 
 
 class Answering(asyncio.Protocol):
@@ -217,13 +222,22 @@ class Answering(asyncio.Protocol):
         if response is None:
             service = wire.service
             is_small = len(request.body) <= service.endpoint.limits.inline_bytes and not request.query
-            if is_small and (wire.slow < _TOO_SLOW or request.method != b"POST"):
-                began = _seconds()
-                response = service.respond(request.path, request.body, request.headers)
-                wire.slow = 0 if _seconds() - began < wire.limits.slow_seconds else wire.slow + 1
-            elif wire.status.waiting >= wire.limits.waiting:
+            predicts = request.method == b"POST"
+            if is_small and (wire.slow < _TOO_SLOW or not predicts or wire.must_try()):
+                watchdog = wire.watchdog
+                began = watchdog.began = _seconds()
+                try:
+                    response = service.respond(request.path, request.body, request.headers)
+                    watchdog.began = 0.0
+                    if predicts:
+                        wire.slow = 0 if _seconds() - began < wire.limits.slow_seconds else wire.slow + 1
+                except TooSlowError:
+                    wire.slow = _TOO_SLOW
+            if response is None and wire.status.waiting >= wire.limits.waiting:
                 response = service.busy("too many requests wait")
-            else:
+            elif response is None and wire.thread.is_stuck(wire.limits.deadline_seconds):
+                response = service.overdue(request.path, request.body, request.headers)
+            elif response is None:
                 self._start(request)
                 return
         self._send(response, request)
@@ -237,30 +251,29 @@ class Answering(asyncio.Protocol):
         wire.status.waiting += 1
         timer = wire.loop.call_later(wire.limits.deadline_seconds, self._overdue, job, request)
 
-        def work() -> Response | None:
-            if self._job != job:
-                return None
-            began = _seconds()
-            response = wire.service.respond(request.path, request.body, request.headers, request.query)
-            if _seconds() - began < wire.limits.slow_seconds:
-                wire.slow = 0
-            return response
-
-        def done(future: Any) -> None:
+        def work() -> None:
+            response = None
+            if self._job == job:
+                began = _seconds()
+                response = wire.service.respond(request.path, request.body, request.headers, request.query)
+                if _seconds() - began < wire.limits.slow_seconds:
+                    wire.slow = 0
             try:
-                wire.loop.call_soon_threadsafe(self._done, job, request, future, timer)
+                wire.loop.call_soon_threadsafe(self._done, job, request, response, timer)
             except RuntimeError:
                 return  # the loop was closed: a stop whose grace is over
 
-        wire.thread.submit(work).add_done_callback(done)
+        wire.thread.submit(work)
 
-    def _done(self, job: int, request: Request, future: Any, timer: asyncio.TimerHandle) -> None:
+    def _done(
+        self, job: int, request: Request, response: Response | None, timer: asyncio.TimerHandle
+    ) -> None:
         self.wire.status.waiting -= 1
         timer.cancel()
-        if self._job != job:
+        if self._job != job or response is None:
             return  # its deadline has passed, or the client has gone
         self._job = 0
-        self._send(future.result(), request)
+        self._send(response, request)
         self._drain()
 
     def _overdue(self, job: int, request: Request) -> None:

@@ -249,6 +249,7 @@ def _run(
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stopped)
+            service.watchdog.start()
         follower = Follower(service, loader, loop.call_soon_threadsafe, first=first, find=find, switch=switch)
         if switch is not None and switch.is_stopped():
             service.hold(stopped=True)
@@ -265,6 +266,7 @@ def _run(
         server.close()
         await asyncio.to_thread(follower.close)
         await wire.stop()
+        service.watchdog.stop()
         await server.wait_closed()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -18,6 +18,7 @@ import msgspec
 
 from mlwright.core.errors import UsageError
 from mlwright.serving.access import Access, demand_permissions
+from mlwright.serving.aside import Watchdog
 from mlwright.serving.endpoint import Endpoint
 from mlwright.serving.limits import WireLimits
 from mlwright.serving.options import asked
@@ -99,6 +100,7 @@ class Service:
         self.access = access or Access()
         self.limits = limits or WireLimits()
         self.status = status or Status()
+        self.watchdog = Watchdog(self.limits.slow_seconds)
         self.rollout = rollout or Rollout()
         self._shadows: deque[tuple[Endpoint, str, bytes, Mapping[bytes, bytes]]] = deque()
         self._has_shadow = threading.Event()
@@ -114,11 +116,16 @@ class Service:
         """Let `endpoint` answer from the next request on. To be called between two requests, from the event loop."""
         self.endpoint, self.fallback = endpoint, fallback
         endpoint.show()
+        endpoint.settled = self.watchdog.done
+        if fallback is not None:
+            fallback.settled = self.watchdog.done
         self.settle()
 
     def challenge(self, endpoint: Endpoint | None) -> None:
         """Let `endpoint` be the challenger from the next request on; None for no challenger."""
         self.challenger = endpoint
+        if endpoint is not None:
+            endpoint.settled = self.watchdog.done
         self.settle()
 
     def hold(self, *, stopped: bool) -> None:
