@@ -10,13 +10,17 @@ from commands import command
 
 import mlwright
 from customers import write
+from mlwright import bundle
 from mlwright.cli.alternatives import ways
 from mlwright.cli.explained import explained
 from mlwright.cli.main import main
+from mlwright.core.clock import Deadline
 from mlwright.core.errors import RecordError, UsageError
 from mlwright.data.schema import Column, Kind
+from mlwright.lifecycle.build import build, prepare
 from mlwright.lifecycle.counterfactual import _sent, counterfactuals
 from mlwright.lifecycle.explain import Explanation, Whole, explain
+from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.what_if import what_if
 
 
@@ -191,19 +195,15 @@ def test_changes_are_told_as_a_client_sends_them(kind, dtype, before, cell, sent
 
 def test_a_number_is_moved_across_a_goal(tmp_path):
     source = write(tmp_path / "customers.csv", n=300)
-    result = mlwright.run(
-        source,
-        target="charges",
-        budget="20s",
-        trials=2,
-        project=mlwright.Project(name="pay"),
-        store=tmp_path / "store",
-    )
-    predictor = mlwright.load(result.bundle)
+    project = Project(task_target="charges", name="pay", task_trials=2)
+    built = build(prepare(mlwright.read(source), project), project, Deadline(20.0), lineage={"data": "none"})
+    path = tmp_path / "bundle"
+    bundle.write(built.contents, path)
+    predictor = mlwright.load(path)
     record = predictor.golden[0]["record"]
     now = predictor.predict_one(record)["prediction"]
     for goal in (now * 1.02, now * 0.98):
-        found = counterfactuals(result.bundle, record, goal=goal)
+        found = counterfactuals(path, record, goal=goal)
         for one in found.found:
             got = predictor.predict_one({**record, **one.changes})["prediction"]
             assert got == one.answer["prediction"]
@@ -211,8 +211,8 @@ def test_a_number_is_moved_across_a_goal(tmp_path):
         assert max(map(len, ways(found).splitlines())) <= 80
     for wrong in (None, "much", now):
         with pytest.raises(UsageError, match="goal"):
-            counterfactuals(result.bundle, record, goal=wrong)
-    told = explain(result.bundle, record)
+            counterfactuals(path, record, goal=wrong)
+    told = explain(path, record)
     assert told.whole.unit == "value"
     assert told.shown["label"] is None
     assert "charges" in explained(told)
