@@ -55,6 +55,8 @@ class Contents:
         ``report.html``, ``card.md``, ``datasheet.md``.
     calibration : dict, optional
         What the blend's probabilities go through at last.
+    conformal : dict, optional
+        What gives a prediction its interval or its set of classes.
     path, sha256 : Path and str
         Where it was read from and the hash of its manifest, which names the hash of all else; None and ``""`` before
         it was written.
@@ -71,20 +73,21 @@ class Contents:
     golden: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     calibration: dict[str, Any] | None = None
+    conformal: dict[str, Any] | None = None
     path: Path | None = None
     sha256: str = ""
 
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest without its list of files."""
-        calibrated = {} if self.calibration is None else {"calibration": self.calibration}
+        after = {"calibration": self.calibration, "conformal": self.conformal}
         return {
             "format": FORMAT,
             "name": self.name,
             "task": self.task,
             "schema": self.schema,
             "ensemble": self.ensemble,
-            **calibrated,
+            **{name: tree for name, tree in after.items() if tree is not None},
             "lineage": self.lineage,
             "kinds": {
                 "transforms": sorted(

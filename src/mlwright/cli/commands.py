@@ -215,6 +215,7 @@ def predict(options: argparse.Namespace) -> int:
             options.input,
             options.output,
             query=options.query,
+            interval=options.interval,
             store=options.store,
             listener=listener,
         )

@@ -212,6 +212,11 @@ def _serving(command: Any) -> None:
         help="where to: a .csv, .tsv, .jsonl or .parquet file",
     )
     predict.add_argument("--query", help="for a database: a table or a SELECT")
+    predict.add_argument(
+        "--interval",
+        action="store_true",
+        help="add how far each prediction may be off, or which classes it may be",
+    )
 
     explain = command(
         "explain",

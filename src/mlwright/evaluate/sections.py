@@ -10,6 +10,7 @@ from mlwright.data.findings import Severity
 from mlwright.data.schema import Column
 from mlwright.evaluate import plots, quickness, results
 from mlwright.evaluate.context import ReportContext, Section
+from mlwright.evaluate.coverage_section import COVERAGE
 from mlwright.evaluate.effects_section import EFFECTS
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.score_section import READINESS
@@ -285,6 +286,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("decisions", "Right and wrong", results.decisions),
     Section("errors", "How far off", results.errors),
     Section("calibration", "Probabilities", results.calibration),
+    COVERAGE,
     # where it is weaker, and for whom
     # why it says what it says
     Section("importance", "What drives it", results.importance),

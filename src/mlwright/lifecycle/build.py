@@ -36,6 +36,7 @@ from mlwright.lifecycle.records import records
 from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
 from mlwright.lifecycle.understand import checked, raw_schema, without_group
 from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
+from mlwright.search.conform import conform
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -256,6 +257,7 @@ def build(
         listener=listener,
     )
     task = decided(task, train_y, study.predicted, train_weights)
+    conformal = conform(train_y, study.predicted, task)
 
     listener(Event("step", "evaluating"))
     predict = predictor_of(study)
@@ -279,6 +281,7 @@ def build(
         models=study.ensemble.states(),
         ensemble=study.ensemble.places(),
         calibration=None if study.ensemble.calibration is None else study.ensemble.calibration.to_json(),
+        conformal=None if conformal is None else conformal.to_json(),
         lineage={
             **lineage,
             "seed": project.task_seed,

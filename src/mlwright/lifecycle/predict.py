@@ -91,6 +91,7 @@ def predict(
     output: str | Path,
     *,
     query: str | None = None,
+    interval: bool = False,
     store: str | Path | None = None,
     listener: Listener = silent,
 ) -> Predicted:
@@ -104,21 +105,27 @@ def predict(
         As `run` takes it.
     output : str or Path
         A CSV, TSV, JSON lines or Parquet file; it appears when all is written.
+    interval : bool, default=False
+        Whether to add how far predictions may be off, as `Predictor.predict` does.
     """
     predictor = load(model, store=store)
+    if interval:
+        _ = predictor.with_intervals  # says so before anything is read
     out = Path(output)
     if isinstance(source, (str, Path)) and out.exists() and out.resolve() == Path(source).resolve():
         raise UsageError("input and output are the same file", got=str(out), fix="name another output")
     rows = 0
     with Writer(out) as writer:
-        for table in _side_by_side(predictor, iter_batches(source, query=query)):
+        for table in _side_by_side(predictor, iter_batches(source, query=query), interval=interval):
             writer.write(table)
             rows += table.num_rows
             listener(Event("progress", f"{rows:,} rows predicted", {"rows": rows}))
     return Predicted(predictor.name, predictor.sha256, out, rows)
 
 
-def _side_by_side(predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _side_by_side(
+    predictor: Predictor, batches: Iterable[pa.RecordBatch], *, interval: bool
+) -> Iterator[pa.Table]:
     """Yield each batch with its predictions, in order; as many are worked on as there are cores.
 
     While the models of one batch run, which needs no lock of Python's, others are read, encoded and written.
@@ -128,7 +135,7 @@ def _side_by_side(predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> It
     with ThreadPoolExecutor(n_threads, thread_name_prefix="predict") as pool:
         try:
             for batch in batches:
-                waiting.append(pool.submit(_predicted, predictor, batch))
+                waiting.append(pool.submit(_predicted, predictor, batch, interval=interval))
                 if len(waiting) > n_threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -138,11 +145,11 @@ def _side_by_side(predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> It
                 future.cancel()
 
 
-def _predicted(predictor: Predictor, batch: pa.RecordBatch) -> pa.Table:
+def _predicted(predictor: Predictor, batch: pa.RecordBatch, *, interval: bool) -> pa.Table:
     import pyarrow as pa
 
     table = pa.Table.from_batches([batch])
-    answers = predictor.predict_arrow(table)
+    answers = predictor.predict_arrow(table, interval=interval)
     taken = set(batch.column_names) & set(answers.column_names)
     if taken:
         raise SchemaError(

@@ -102,7 +102,7 @@ class Degraded(Predictor):
         self.marks = {"degraded": True}
         self._outputs = list(outputs)
 
-    def predict_one(self, record: Record) -> Json:
+    def predict_one(self, record: Record, *, interval: bool = False) -> Json:  # noqa: ARG002  the base's signature; it has none
         """Return the one answer, if the record fits the schema."""
         _, warnings = self.reader.read(record)
         return {**self._answer(self._outputs, warnings), **self.marks}

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from mlwright.core.errors import UsageError
 from mlwright.core.types import Floats, Json
 from mlwright.serving.explaining import Explain
+from mlwright.serving.interval import TellInterval
 from mlwright.serving.predictor import Predictor
 
 __all__ = ["OPTIONS", "Option", "asked", "offered", "tell"]
@@ -68,7 +69,7 @@ class Option(Protocol):
         ...
 
 
-_ALL: tuple[Option, ...] = (Explain(),)
+_ALL: tuple[Option, ...] = (Explain(), TellInterval())
 OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option in _ALL})
 
 
@@ -90,7 +91,7 @@ def asked(path: str, query: str, predictor: Predictor) -> list[Option]:
     >>> asked("/predict", "explian=true", None)
     Traceback (most recent call last):
     ...
-    mlwright.core.errors.UsageError: unknown option in the address: got 'explian'; allowed: explain
+    mlwright.core.errors.UsageError: unknown option in the address: got 'explian'; allowed: explain, interval
     """
     if not query:
         return []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from mlwright import bundle
-from mlwright.core.errors import BundleContentError, RecordError
+from mlwright.core.errors import BundleContentError, RecordError, UsageError
 from mlwright.core.types import Floats, Json, Record
 from mlwright.data.schema import Schema, Task
 from mlwright.data.values import Cell, Columns
@@ -25,6 +25,8 @@ from mlwright.serving.validation import RecordReader, stack
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mlwright.models.conformal import Conformal
 
 __all__ = ["EnsembleLike", "PlanLike", "Predictor"]
 
@@ -108,6 +110,7 @@ class Predictor:
         ignored = [n for n in self.schema.names if n not in {c.name for c in self.reader.columns}]
         self.path: RowPath | None
         self.reasons: ReasonsLike | None = None
+        self.conformal: Conformal | None = None
         try:
             self.path = RowPath(self.reader.columns, ignored, self.plans, ensemble)
         except OddRecordError:
@@ -130,12 +133,15 @@ class Predictor:
     def from_contents(cls, contents: bundle.Contents) -> Self:
         """Build what audited contents hold; golden records are not asked."""
         from mlwright.features.plan import FeaturePlan
+        from mlwright.models import conformal
         from mlwright.models.ensemble import Ensemble
 
         plans = {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()}
         ensemble = Ensemble.from_states(contents.models, contents.ensemble, contents.calibration)
         predictor = cls(contents.manifest, plans, ensemble, golden=contents.golden, sha256=contents.sha256)
         predictor.reference = contents.reference
+        if contents.conformal is not None:
+            predictor.conformal = conformal.from_json(contents.conformal, len(predictor.task.labels))
         if not predictor.task.kind.needs_target:  # every answer says why, so the short way is left
             predictor.path = None
             predictor.reasons = of_model(
@@ -145,13 +151,16 @@ class Predictor:
 
     # One record
 
-    def predict_one(self, record: Record) -> Json:
+    def predict_one(self, record: Record, *, interval: bool = False) -> Json:
         """Predict one record.
 
         Parameters
         ----------
         record : dict
             One field a feature; absent, null and NaN mean missing.
+        interval : bool, default=False
+            Whether to say in ``interval`` how far it may be off: ``low`` and ``high`` of a number, or the ``set`` of
+            classes that it may be, with the share of answers in which they hold the truth (``coverage``).
 
         Returns
         -------
@@ -163,7 +172,13 @@ class Predictor:
         ------
         RecordError
             If the record does not fit the schema; ``problems`` lists all that is wrong.
+        UsageError
+            If `interval` is asked of a bundle without one.
         """
+        if interval:
+            cells, _ = self.reader.read(record)
+            told = self.intervals(np.array([self._raw(cells)]))
+            return {**self.predict_one(record), "interval": told[0]}
         path = self.path
         if path is not None and type(record) is dict:
             try:
@@ -199,6 +214,33 @@ class Predictor:
     def raw_one(self, record: Record) -> list[float]:
         """Return the ensemble's `n_outputs` numbers for one record, without validation."""
         return list(self.ensemble.predict_row(self.rows(record)))
+
+    def intervals(self, outputs: Floats) -> list[Json]:
+        """Return the interval or set of each row of the ensemble's outputs, of shape (n_rows, n_outputs).
+
+        Raises
+        ------
+        UsageError
+            If the bundle holds none.
+        """
+        return self.with_intervals.told(outputs, self.task.labels)
+
+    @property
+    def with_intervals(self) -> Conformal:
+        """What gives predictions their intervals or sets.
+
+        Raises
+        ------
+        UsageError
+            If the bundle holds none.
+        """
+        if self.conformal is None:
+            raise UsageError(
+                "the bundle holds no intervals",
+                got=self.name,
+                fix="make it again: a run with a target and 60 rows that folds validate gives them",
+            )
+        return self.conformal
 
     # Many
 
@@ -249,13 +291,16 @@ class Predictor:
 
     # Tables
 
-    def predict(self, table: Any) -> Any:
+    def predict(self, table: Any, *, interval: bool = False) -> Any:
         """Predict a table; the answer is of the same kind.
 
         Parameters
         ----------
         table : pyarrow.Table, pandas.DataFrame, polars.DataFrame or list of dict
             One column a feature. Cells that are missing or cannot be read are predicted as missing.
+        interval : bool, default=False
+            Whether to add how far predictions may be off: columns ``interval_low`` and ``interval_high``, or for classes
+            ``in_set_<label>``, true where a label is in the row's set.
 
         Returns
         -------
@@ -266,18 +311,24 @@ class Predictor:
         ------
         SchemaError
             If columns that every training row filled are absent; the message names all of them.
+        UsageError
+            If `interval` is asked of a bundle without one.
         """
         from mlwright.serving import tables
 
         if isinstance(table, (list, tuple)):
-            return self.predict_many(table)
-        return tables.predict(self, table)
+            answers = self.predict_many(table)
+            if not interval or not answers:
+                return answers
+            told = self.intervals(self.raw_columns(self.columns(table)))
+            return [{**answer, "interval": one} for answer, one in zip(answers, told, strict=True)]
+        return tables.predict(self, table, interval=interval)
 
-    def predict_arrow(self, table: pa.Table) -> pa.Table:
+    def predict_arrow(self, table: pa.Table, *, interval: bool = False) -> pa.Table:
         """Predict an Arrow table; see `predict`."""
         from mlwright.serving import tables
 
-        return tables.predict_arrow(self, table)
+        return tables.predict_arrow(self, table, interval=interval)
 
     # Proof
 

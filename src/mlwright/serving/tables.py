@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import TaskKind
 from mlwright.data.values import Columns, columns, reader
 from mlwright.metrics.decision import decide
+from mlwright.models.conformal import Conformal, Residuals, Sets
 from mlwright.serving.answers import NO_CLUSTER, NORMAL, anomaly_or_not, answerer, label_key
 from mlwright.serving.reasons import ReasonsLike, cells_of, summary
 from mlwright.serving.validation import stack
@@ -24,21 +26,22 @@ if TYPE_CHECKING:
 __all__ = ["answers", "demand", "predict", "predict_arrow"]
 
 
-def predict(predictor: Predictor, table: Any) -> Any:
+def predict(predictor: Predictor, table: Any, *, interval: bool = False) -> Any:
     """Predict a table of any kind that mlwright knows; see `Predictor.predict`."""
     import pyarrow as pa
 
     library = type(table).__module__.partition(".")[0]
     if isinstance(table, pa.RecordBatch):
-        return predict_arrow(predictor, pa.Table.from_batches([table])).combine_chunks().to_batches()[0]
+        whole = predict_arrow(predictor, pa.Table.from_batches([table]), interval=interval)
+        return whole.combine_chunks().to_batches()[0]
     if isinstance(table, pa.Table):
-        return predict_arrow(predictor, table)
+        return predict_arrow(predictor, table, interval=interval)
     if library == "polars" and hasattr(table, "to_arrow") and hasattr(table, "columns"):
         demand(predictor, table.columns)
         wanted = [column.name for column in predictor.reader.columns if column.name in set(table.columns)]
-        return type(table)(predict_arrow(predictor, table.select(wanted).to_arrow()))
+        return type(table)(predict_arrow(predictor, table.select(wanted).to_arrow(), interval=interval))
     if library == "pandas" and hasattr(table, "columns"):
-        return _predict_pandas(predictor, table)
+        return _predict_pandas(predictor, table, interval=interval)
     raise UsageError(
         "not a table that can be predicted",
         got=f"a value of type {type(table).__module__}.{type(table).__qualname__}",
@@ -47,14 +50,14 @@ def predict(predictor: Predictor, table: Any) -> Any:
     )
 
 
-def predict_arrow(predictor: Predictor, table: pa.Table) -> pa.Table:
+def predict_arrow(predictor: Predictor, table: pa.Table, *, interval: bool = False) -> pa.Table:
     """Predict an Arrow table; see `Predictor.predict`."""
     demand(predictor, table.column_names)
     names = [column.name for column in predictor.reader.columns]
-    return _answered(predictor, columns(table, predictor.schema, names))
+    return _answered(predictor, columns(table, predictor.schema, names), interval=interval)
 
 
-def _predict_pandas(predictor: Predictor, frame: Any) -> Any:
+def _predict_pandas(predictor: Predictor, frame: Any, *, interval: bool) -> Any:
     import pyarrow as pa
 
     demand(predictor, frame.columns)
@@ -74,7 +77,7 @@ def _predict_pandas(predictor: Predictor, frame: Any) -> Any:
     # A table without columns has no length, so the row numbers come along.
     table = pa.table({**typed, "": pa.array(np.arange(len(frame)))})
     canonical: Columns = {**columns(table, predictor.schema, names), **mixed}
-    result = _answered(predictor, canonical).to_pandas()
+    result = _answered(predictor, canonical, interval=interval).to_pandas()
     result.index = frame.index
     return result
 
@@ -97,10 +100,27 @@ def demand(predictor: Predictor, present: Any) -> None:
         )
 
 
-def _answered(predictor: Predictor, canonical: Columns) -> pa.Table:
+def _answered(predictor: Predictor, canonical: Columns, *, interval: bool) -> pa.Table:
+    conformal = predictor.with_intervals if interval else None
     if predictor.reasons is None:
-        return answers(predictor, predictor.raw_columns(canonical))
+        outputs = predictor.raw_columns(canonical)
+        told = answers(predictor, outputs)
+        return told if conformal is None else _with_intervals(told, conformal, outputs, predictor.task.labels)
     return _with_reasons(predictor, predictor.reasons, canonical)
+
+
+def _with_intervals(told: pa.Table, conformal: Conformal, outputs: Floats, labels: Sequence[Any]) -> pa.Table:
+    """Add ``interval_low`` and ``interval_high``, or ``in_set_<label>`` for each class."""
+    if isinstance(conformal, Residuals):
+        more = dict(zip(("interval_low", "interval_high"), conformal.ends(outputs[:, 0]), strict=True))
+    elif isinstance(conformal, Sets):
+        inside = conformal.members(outputs)
+        more = {f"in_set_{label_key(label)}": inside[:, place] for place, label in enumerate(labels)}
+    else:
+        raise TypeError(f"no columns for {type(conformal).__name__}")
+    for name, values in more.items():
+        told = told.append_column(name, [np.ascontiguousarray(values)])
+    return told
 
 
 def _with_reasons(predictor: Predictor, reasons: ReasonsLike, canonical: Columns) -> pa.Table:

@@ -68,7 +68,7 @@ def note(number: int) -> str:
 
 def replayed(table: pa.Table, trials: list[tuple[str, str, dict]], **project: object) -> Contents:
     """Return what a replay of small trials gives, blended with equal weights."""
-    made = Project(name="stored", task_target="churned", **project)
+    made = Project(name="stored", **{"task_target": "churned", **project})
     prepared = prepare(table, made)
     folds = len(prepared.split.folds)
     replay = [
@@ -138,12 +138,23 @@ def groups(model: str, **params: object) -> Contents:
     return found(table, Way(model, 2, params, (1.0,), (0.0,), 0.5), task_kind="cluster")
 
 
+def intervals(*, numbers: bool) -> Contents:
+    """Return a model whose answers can come with an interval, or a set of classes."""
+    table = customers(150).drop_columns(["customer_id"])
+    trials = [("dummy", "native", {}), ("linear", "linear", {"alpha": 1.0})]
+    return replayed(
+        table, trials, **({"task_target": "charges", "task_kind": "regression"} if numbers else {})
+    )
+
+
 EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "": plain,
     "-learners": learners,
     "-anomaly": anomalies,
     "-k-means": lambda: groups("k_means"),
     "-gaussian-mixture": lambda: groups("gaussian_mixture", covariance="full"),
+    "-intervals": lambda: intervals(numbers=True),
+    "-sets": lambda: intervals(numbers=False),
     "-density-clusters": lambda: groups("density_clusters", min_share=0.05),
 }
 
