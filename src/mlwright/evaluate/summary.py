@@ -120,7 +120,7 @@ def _steps(context: ReportContext, voice: Voice) -> list[Step]:
         Step("Ask why it says what it says of one row.", f"mlwright explain {name} record.json"),
         Step("Let it answer requests.", f"mlwright serve {name}"),
         Step(
-            f"Write into {voice.text('card.md')} what only people know: what it is for, and whom a wrong answer hurts."
+            f"Write into a copy of {voice.text('card.md')} what only people know: what it is for, and whom a wrong answer hurts."
         ),
     ]
 
