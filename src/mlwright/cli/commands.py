@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         data_ignore=_tuple(options.ignore),
         checks_accept=_tuple(options.accept),
         checks_ban=_tuple(options.ban),
+        fairness_groups=_tuple(options.fairness),
     )
     with progress(project.budget, quiet=options.json) as listener:
         result = verb(None, project=project, test=options.test, store=options.store, listener=listener)

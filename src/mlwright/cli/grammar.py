@@ -155,6 +155,12 @@ def _training(command: Any) -> None:
     run.add_argument(
         "--ban", metavar="COLUMN", action="append", help="a column that must not be there; repeatable"
     )
+    run.add_argument(
+        "--fairness",
+        metavar="COLUMN",
+        action="append",
+        help="compare what the model does to the groups of a column, such as sex; repeatable",
+    )
 
 
 def _serving(command: Any) -> None:

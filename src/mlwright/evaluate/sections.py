@@ -12,8 +12,10 @@ from mlwright.evaluate import plots, quickness, results
 from mlwright.evaluate.context import ReportContext, Section
 from mlwright.evaluate.coverage_section import COVERAGE
 from mlwright.evaluate.effects_section import EFFECTS
+from mlwright.evaluate.fairness_section import FAIRNESS
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.score_section import READINESS
+from mlwright.evaluate.slices_section import SLICES
 from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
 from mlwright.metrics import get
 
@@ -288,6 +290,8 @@ SECTIONS: tuple[Section, ...] = (
     Section("calibration", "Probabilities", results.calibration),
     COVERAGE,
     # where it is weaker, and for whom
+    SLICES,
+    FAIRNESS,
     # why it says what it says
     Section("importance", "What drives it", results.importance),
     EFFECTS,

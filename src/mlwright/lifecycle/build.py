@@ -28,6 +28,7 @@ from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
 from mlwright.evaluate.summary import figures, summary
+from mlwright.lifecycle.groups import checked_groups
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
 from mlwright.lifecycle.project import Project
@@ -170,6 +171,7 @@ def prepare(
         else table.schema.with_role(target, Role.TARGET),
     )
     task = task_of(table, target, project, strict=refuse)
+    checked_groups(project, table.schema, target)
     rows, left_out = learnable(table, task)
     notes = [*notes, *left_out]
     if len(rows) < table.n_rows:

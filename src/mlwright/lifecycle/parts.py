@@ -13,6 +13,7 @@ from mlwright.data.values import Columns
 from mlwright.evaluate.context import Part
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.lifecycle.effects import effects
+from mlwright.lifecycle.groups import fairness_of, slices_of
 from mlwright.lifecycle.number_parts import coverage_part
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.quickness import quickness
@@ -67,7 +68,13 @@ class Measured:
 
 
 # Each gives its part, or None where it does not apply. In the order of the report.
-MEASURES: tuple[Callable[[Measured], Part | None], ...] = (coverage_part, effects, quickness)
+MEASURES: tuple[Callable[[Measured], Part | None], ...] = (
+    slices_of,
+    fairness_of,
+    coverage_part,
+    effects,
+    quickness,
+)
 
 
 def measured_parts(measured: Measured) -> tuple[Part, ...]:

@@ -130,6 +130,7 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "costs.false_negative": Number(0.0),
         "checks.accept": _Texts(),
         "checks.ban": _Texts(),
+        "fairness.groups": _Texts(),
         "gate.margin": Number(0.0),
         "gate.beats_baseline": Flag(),
         "serve.host": _Text(),
@@ -186,6 +187,7 @@ class Project:
     costs_false_negative: float | None = None
     checks_accept: tuple[str, ...] = ()
     checks_ban: tuple[str, ...] = ()
+    fairness_groups: tuple[str, ...] = ()
     gate_margin: float = 0.0
     gate_beats_baseline: bool = True
     serve_host: str = "127.0.0.1"

@@ -25,6 +25,7 @@ from mlwright.data.table import Table
 from mlwright.lifecycle.build import MOST_PROVEN, MOST_PROVEN_KEPT, Built, Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
+from mlwright.lifecycle.groups import GROUP_SECONDS, MOST_GROUPED
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.source import project_of, provide
@@ -206,7 +207,9 @@ def train(
     try:
         if journal.results:
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
-        reserve = min(_packaging_seconds(prepared), _MOST_PACKAGING * deadline.seconds)
+        reserve = min(
+            _packaging_seconds(prepared, project.fairness_groups), _MOST_PACKAGING * deadline.seconds
+        )
         search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
         built = (
             build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
@@ -230,15 +233,18 @@ def train(
     return replace(trained, alias=alias, verdict=verdict)
 
 
-def _packaging_seconds(prepared: Prepared) -> float:
+def _packaging_seconds(prepared: Prepared, groups: tuple[str, ...] = ()) -> float:
     """Estimate how long evaluation, proof and registration will take, apart from predicting."""
     kept = prepared.evaluated
     rows = len(prepared.split.train) if kept is None else kept.n_rows
     parts = max(_FEWEST_PARTS, min(PARTS, _CELLS // (rows * max(1, prepared.task.n_outputs))))
     proven = MOST_PROVEN if kept is None else min(rows, MOST_PROVEN_KEPT)
     proof = proven * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
+    looked, named = min(rows, MOST_GROUPED), len(groups)
+    cells = looked * min(20, len(prepared.table.schema.features))
+    grouped = GROUP_SECONDS[0] * cells + GROUP_SECONDS[1] * named
     predicting = _PART_SECONDS.get(prepared.task.kind, 0.0) * parts * rows
-    return _PACKAGING_SECONDS + _CLOCK_SECONDS + predicting + proof
+    return _PACKAGING_SECONDS + _CLOCK_SECONDS + predicting + proof + grouped
 
 
 def _study_key(
