@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mlwright.data.findings import Finding, Severity
 from mlwright.evaluate.context import ReportContext
-from mlwright.evaluate.evaluation import Evaluation
+from mlwright.evaluate.evaluation import Baseline, Evaluation
 from mlwright.evaluate.sections import SECTIONS
 from mlwright.evaluate.words import Voice, metric_title, number, verdict
 
@@ -74,7 +74,7 @@ def _about_score(evaluation: Evaluation) -> list[str]:
         said.append(
             "It is not clearly better than guessing: there may be nothing in these columns to learn from."
         )
-    elif linear is not None and verdict(linear.difference) != "better":
+    elif linear is not None and _is_shown_no_better(linear):
         said.append(
             "It is not clearly better than the simple linear model, which is easier to explain and to keep."
         )
@@ -89,6 +89,11 @@ def _about_score(evaluation: Evaluation) -> list[str]:
             "more rows would narrow it."
         )
     return said
+
+
+def _is_shown_no_better(linear: Baseline) -> bool:
+    """Return whether it is another model than the linear one, and not clearly better."""
+    return verdict(linear.difference) != "better" and not linear.difference.low == linear.difference.high == 0
 
 
 def _about_calibration(evaluation: Evaluation) -> list[str]:
