@@ -141,6 +141,35 @@ class Evaluation:
             return None
         return getattr(self.confusion.classes[1], figure)
 
+    def lowered(self, optimism: float) -> Evaluation:
+        """Return the same evaluation with the deciding metric worse by `optimism`, where rows were chosen by.
+
+        The good end of its interval, and of the differences to the baselines, stays: how much was luck is itself not known.
+        """
+        better = of(self.task).greater_is_better
+        low, high = of(self.task).bounds
+
+        def less(part: Interval) -> Interval:
+            if better:
+                return replace(
+                    part, estimate=max(low, part.estimate - optimism), low=max(low, part.low - optimism)
+                )
+            return replace(
+                part, estimate=min(high, part.estimate + optimism), high=min(high, part.high + optimism)
+            )
+
+        def closer(part: Baseline) -> Baseline:
+            gap = part.difference
+            return replace(
+                part, difference=replace(gap, estimate=gap.estimate - optimism, low=gap.low - optimism)
+            )
+
+        return replace(
+            self,
+            scores={**self.scores, self.metric: less(self.score)},
+            baselines={name: closer(part) for name, part in self.baselines.items()},
+        )
+
     def with_importance(self, importance: Sequence[Importance]) -> Evaluation:
         """Return the same evaluation with what each column is worth."""
         return replace(self, importance=tuple(importance))

@@ -13,6 +13,7 @@ from mlwright.evaluate.context import ReportContext, Section
 from mlwright.evaluate.coverage_section import COVERAGE
 from mlwright.evaluate.effects_section import EFFECTS
 from mlwright.evaluate.fairness_section import FAIRNESS
+from mlwright.evaluate.honesty_section import CALIBRATION_ERROR, SELECTION
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.score_section import READINESS
 from mlwright.evaluate.slices_section import SLICES
@@ -283,11 +284,13 @@ SECTIONS: tuple[Section, ...] = (
     Section("split", "The split", _split),
     # how it was made
     Section("search", "The search", _search),
+    SELECTION,
     # how good it is
     Section("scores", "Scores", results.scores),
     Section("decisions", "Right and wrong", results.decisions),
     Section("errors", "How far off", results.errors),
     Section("calibration", "Probabilities", results.calibration),
+    CALIBRATION_ERROR,
     COVERAGE,
     # where it is weaker, and for whom
     SLICES,

@@ -16,6 +16,7 @@ from mlwright.data.values import Columns, take
 from mlwright.evaluate.effects import MOST_ASKED
 from mlwright.evaluate.evaluation import evaluate
 from mlwright.evaluate.importance import permutation_importance
+from mlwright.lifecycle.number_parts import selected
 from mlwright.lifecycle.parts import Measured
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.task import weights_of
@@ -98,6 +99,9 @@ def measure(
         weights=weights_of(rows, task),
         **units,
     )
+    if kept is None:  # the search chose by these rows
+        luck = selected(task, study, truth, seed=seed)
+        evaluation = evaluation.lowered(0.0 if luck is None else luck.optimism)
     repeats, most = _ROUGH if rough else _THOROUGH
     walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
     predict = predictor_of(study)

@@ -8,13 +8,18 @@ import numpy as np
 
 from mlwright.core import seeds
 from mlwright.core.types import Floats
+from mlwright.data.schema import Task, TaskKind
+from mlwright.evaluate.calibration_error import CalibrationError, calibration_error
 from mlwright.evaluate.coverage import Coverage, coverage
+from mlwright.evaluate.selection import Selection, selection
+from mlwright.metrics import of
+from mlwright.search import StudyResult
 from mlwright.search.conform import conform
 
 if TYPE_CHECKING:
     from mlwright.lifecycle.parts import Measured
 
-__all__ = ["coverage_part"]
+__all__ = ["calibration_part", "coverage_part", "selected", "selection_part"]
 
 
 def _clusters(measured: Measured) -> np.ndarray | None:
@@ -40,6 +45,32 @@ def coverage_part(measured: Measured) -> Coverage | None:
     if made is None or len(truth) < 2:
         return None
     return coverage(made, truth, predicted, task, clusters=clusters, split=measured.split.kind)
+
+
+def selection_part(measured: Measured) -> Selection | None:
+    """Return what choosing among the trials adds to the best one's score, from their predictions out of fold."""
+    return selected(measured.task, measured.study, measured.train_truth, seed=measured.project.task_seed)
+
+
+def selected(task: Task, study: StudyResult, y: Floats, *, seed: int) -> Selection | None:
+    """Return the same of a study's trials that were fitted on all folds; the dummy was no choice."""
+    tried = [r.predicted for r in study.results if r.complete and r.trial.model != "dummy"]
+    if len(tried) < 2:
+        return None
+    rows = np.flatnonzero(np.all([np.isfinite(one).all(axis=1) for one in tried], axis=0))
+    return selection(of(task), y[rows], [one[rows] for one in tried], seed=seed)
+
+
+def calibration_part(measured: Measured) -> CalibrationError | None:
+    """Return how far probabilities are off beside what chance shows: of the second class, or of the class that is called."""
+    task, predicted, truth = measured.task, measured.predicted, measured.truth
+    if task.kind is TaskKind.REGRESSION:
+        return None
+    if task.kind is TaskKind.BINARY:
+        chance, came = predicted[:, 0], truth
+    else:
+        chance, came = predicted.max(axis=1), (predicted.argmax(axis=1) == truth).astype(np.float64)
+    return calibration_error(chance, came, seed=measured.project.task_seed)
 
 
 def _half(truth: Floats, clusters: np.ndarray | None, seed: int) -> np.ndarray:
