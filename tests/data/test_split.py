@@ -401,18 +401,16 @@ def test_auto_sees_a_number_that_counts_the_time():
     assert make_split(with_numbers(y, day=turned), y, BINARY).kind == "stratified"
 
 
-@pytest.mark.parametrize(("n_years", "kind"), [(5, "time"), (2, "stratified")])
-def test_auto_sees_a_date_in_parts(n_years, kind):
+@pytest.mark.parametrize("n_years", [5, 2])
+def test_auto_sees_a_date_in_parts(n_years):
     step = np.arange(n_years * 12 * 20)
     y = labels(len(step), 0.5)
     parts = {"year": 2010 + step // 240, "month": 1 + step // 20 % 12, "day": 1 + step % 20}
     split = make_split(with_numbers(y, **parts), y, BINARY)
-    assert (split.kind, split.column) == (kind, "year" if kind == "time" else None)
+    assert (split.kind, split.column) == ("time", "year")
     assert "the rows are in the order of 'year', 'month', 'day'" in split.reason
-    if kind == "time":
-        assert set(parts["year"][split.test]) == {2014}
-    else:
-        assert "time:COLUMN" in split.reason
+    assert step[split.test].min() > step[split.train].max()
+    assert len(split.test) == len(step) // 5
     shuffled = np.random.default_rng(0).permutation(len(step))
     mixed = with_numbers(y, **{name: values[shuffled] for name, values in parts.items()})
     assert "order" not in make_split(mixed, y, BINARY).reason
@@ -554,3 +552,123 @@ def test_tiny_tables_can_be_split_in_every_way(task, n):
             assert_whole(split, n)
             assert len(split.test)
             assert split.folds
+
+
+# --- signs, and gaps
+
+
+def test_an_id_of_any_name_counts_where_its_rows_stand_together():
+    y = labels(400, 0.5)
+    blocks = np.repeat(np.arange(40), 10)
+    split = make_split(with_groups(y, blocks, Role.FEATURE, "sample_id"), y, BINARY)
+    assert (split.kind, split.column) == ("group", "sample_id")
+    assert "stand together" in split.reason
+    mixed = np.random.default_rng(0).permutation(blocks)
+    assert make_split(with_groups(y, mixed, Role.FEATURE, "sample_id"), y, BINARY).kind == "stratified"
+    assert make_split(with_groups(y, blocks, Role.FEATURE, "shade"), y, BINARY).kind == "stratified"
+    assert make_split(with_groups(y, blocks, Role.FEATURE, "batch"), y, BINARY).column == "batch"
+
+
+def test_an_id_counts_where_its_rows_share_what_else_is_known_of_it():
+    y, who = labels(600, 0.5), np.random.default_rng(1).integers(0, 100, 600)
+    town = (keys(who % 37), Column("town", Kind.CATEGORICAL))
+    age = ((20 + who * 7 % 61).astype(float), Column("age", Kind.NUMERIC, dtype="float"))
+    name = (keys(who), Column("listing_id", Kind.CATEGORICAL))
+    split = make_split(make_table(y, listing_id=name, town=town, age=age), y, BINARY)
+    assert (split.kind, split.column) == ("group", "listing_id")
+    assert "with the same 'town', 'age'" in split.reason
+    drawn = (np.random.default_rng(2).permutation(age[0]), age[1])
+    assert make_split(make_table(y, listing_id=name, age=drawn), y, BINARY).kind == "stratified"
+
+
+def test_a_named_entity_comes_before_another_id():
+    y = labels(400, 0.5)
+    season = (keys(np.repeat(np.arange(20), 20)), Column("season_id", Kind.CATEGORICAL))
+    player = (keys(np.arange(400) % 80), Column("playerID", Kind.CATEGORICAL))
+    assert make_split(make_table(y, season_id=season, playerID=player), y, BINARY).column == "playerID"
+
+
+def test_stretches_of_rows_in_order_are_a_time():
+    rng = np.random.default_rng(0)
+    y = labels(1_200, 0.5)
+    days = np.concatenate([np.sort(rng.random(20)) * 6 + 6 * week for week in rng.permutation(60)])
+    split = make_split(with_times(y, days, Role.FEATURE, "slot"), y, BINARY)
+    assert (split.kind, split.column) == ("time", "slot")
+    for name, values in (("slot", rng.permutation(days)), ("expiry", days)):
+        assert make_split(with_times(y, values, Role.FEATURE, name), y, BINARY).kind == "stratified"
+
+
+def test_a_split_by_rows_says_what_it_passes_over():
+    y = labels(200, 0.5)
+    table = with_groups(y, np.arange(200) % 20, Role.FEATURE, "customer_id")
+    split = make_split(table, y, BINARY, spec="random")
+    assert split.kind == "random"
+    assert "although 'customer_id' has 10 rows a value" in split.reason
+
+
+def test_a_gap_keeps_training_away_from_the_test_and_from_each_fold():
+    days = np.random.default_rng(0).permutation(np.arange(400) / 4)
+    y = labels(400, 0.5)
+    split = make_split(with_times(y, days), y, BINARY, spec="time:when gap 7d", n_folds=4)
+    assert split.gap == "7 d"
+    start = days[split.test].min()
+    assert days[split.train].max() <= start - 7
+    assert split.n_gap == ((days > start - 7) & (days < start)).sum() > 0
+    assert len(split.train) + split.n_gap + len(split.test) == 400
+    train = days[split.train]
+    for fit, valid in split.folds:
+        assert train[fit].max() <= train[valid].min() - 7
+    counted = make_split(with_numbers(y, day=np.arange(400)), y, BINARY, spec="time:day gap 10")
+    assert (counted.n_gap, len(counted.test)) == (9, 80)
+
+
+def test_a_target_that_looks_ahead_brings_its_gap():
+    y = labels(400, 0.5)
+    days = np.arange(400) / 4
+    plain = with_times(y, days)
+    table = Table(
+        plain.arrow.rename_columns(["x", "left_next_7_days", "when"]),
+        Schema(
+            tuple(
+                Column(n, c.kind, c.role, c.dtype)
+                for n, c in zip(("x", "left_next_7_days", "when"), plain.schema.columns, strict=True)
+            )
+        ),
+    )
+    task = Task(TaskKind.BINARY, "left_next_7_days", "roc_auc", (0, 1))
+    split = make_split(table, y, task)
+    assert "looks ahead by 7 days" in split.reason
+    assert days[split.train].max() <= days[split.test].min() - 7
+    wide = make_split(plain, y, BINARY, spec="time:when gap 70d")
+    assert wide.n_gap == 0
+    assert "there is none" in wide.reason
+
+
+@pytest.mark.parametrize("spec", ["time:when gap 7", "time:when gap 7 parsecs", "time:day gap 7d"])
+def test_a_gap_without_its_unit_is_an_error(spec):
+    y = labels(40, 0.5)
+    times = (moments(np.arange(40.0)), Column("when", Kind.DATETIME, dtype="timestamp"))
+    day = (np.arange(40.0), Column("day", Kind.NUMERIC, dtype="float"))
+    with pytest.raises(UsageError, match=r"gap|counts"):
+        make_split(make_table(y, when=times, day=day), y, BINARY, spec=spec)
+
+
+def test_rows_without_order_or_groups_are_never_split_by_either():
+    """False alarms: sixty tables of plain rows, ids and dates of life among them."""
+    wrong = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n = 300
+        table = make_table(
+            labels(n, 0.5, seed),
+            zone_id=(keys(rng.integers(0, 30, n)), Column("zone_id", Kind.CATEGORICAL)),
+            product_key=(keys(rng.integers(0, 80, n)), Column("product_key", Kind.CATEGORICAL)),
+            birth_date=(
+                moments(np.floor(rng.random(n) * 9_000)),
+                Column("birth_date", Kind.DATETIME, dtype="date"),
+            ),
+            size=(rng.integers(0, 60, n).astype(float), Column("size", Kind.NUMERIC, dtype="int")),
+            city=(keys(rng.integers(0, 40, n)), Column("city", Kind.CATEGORICAL)),
+        )
+        wrong += make_split(table, labels(n, 0.5, seed), BINARY).kind != "stratified"
+    assert wrong == 0

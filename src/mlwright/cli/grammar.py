@@ -122,7 +122,9 @@ def _training(command: Any) -> None:
         type=float,
         help="anomaly: the share of rows to call anomalies (default 0.01)",
     )
-    run.add_argument("--split", help="auto, random, stratified, group:COLUMN or time:COLUMN")
+    run.add_argument(
+        "--split", help="auto, random, stratified, group:COLUMN, time:COLUMN or 'time:COLUMN gap 7d'"
+    )
     run.add_argument(
         "--holdout",
         metavar="SHARE",

@@ -6,7 +6,7 @@ why. Random, stratified and group splits keep a champion's test rows as they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = ["Pinned", "Split", "make_split"]
 _FEWEST_ROWS = 4
 _FOLDS_BY_ROWS = ((2_999, 8), (15_000, 5), (100_000, 3))  # up to so many training rows, so many folds
 _SINGLE_FOLD = 0.2
+_MOST_IN_GAP = 0.5  # of the rows that train
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,12 @@ class Split:
     folds : tuple of (ndarray, ndarray)
         Positions within `train`: fit on the first, validate on the second. Time folds validate only later rows,
         so some rows are in no validation part.
+    gap : str or None
+        How far before the test, and before each validation part, training ends; None for no gap.
+    n_gap : int
+        Rows in the gap before the test: they neither train nor test.
+    claim : dict or None
+        What a random split would have claimed instead, see `mlwright.evaluate.split_claim`.
     """
 
     kind: str
@@ -62,6 +69,9 @@ class Split:
     train: Ints
     test: Ints
     folds: tuple[tuple[Ints, Ints], ...]
+    gap: str | None = None
+    n_gap: int = 0
+    claim: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a summary as a JSON tree (no row numbers)."""
@@ -72,6 +82,9 @@ class Split:
             "n_train": len(self.train),
             "n_test": len(self.test),
             "n_folds": len(self.folds),
+            "gap": self.gap,
+            "n_gap": self.n_gap,
+            "random_would_claim": self.claim,
         }
 
 
@@ -112,7 +125,7 @@ def make_split(
     task : Task
         What is predicted.
     spec : str, default="auto"
-        "auto", "random", "stratified", "group:COLUMN" or "time:COLUMN".
+        "auto", "random", "stratified", "group:COLUMN", "time:COLUMN" or "time:COLUMN gap 7d".
     holdout : float, default=0.2
         The share of rows to test on, from 0 (an empty test) to 0.9. A group split comes near it with whole groups, a
         time split with whole moments. Rows without a group are groups of one; rows without a time train.
@@ -216,10 +229,45 @@ def _draw(
         _check_parts(choice, test, classes, forced)
     if forced.any() and holdout > 0:
         notes.append(_pinned_note(choice, test, forced))
-    train, tested = np.flatnonzero(~test), np.flatnonzero(test)
+    between = _in_gap(choice, keys, test)
+    if between.sum() > _MOST_IN_GAP * (~test).sum():
+        notes.append(
+            f"a gap of {choice.gap_said} would take {between.sum():,} of {(~test).sum():,} rows, there is none"
+        )
+        choice, between = replace(choice, gap=0.0, gap_said=""), np.zeros(len(test), bool)
+    train, tested = np.flatnonzero(~test & ~between), np.flatnonzero(test)
     folds, note = _folds(choice, keys[train], classes[train], n_folds, seed)
+    if choice.gap:
+        folds = _folds_with_gap(choice, keys[train], folds)
+        notes.append(f"training ends {choice.gap_said} before the test ({between.sum():,} rows lie between)")
     reason = "; ".join([choice.reason, *notes, *([note] if note else [])]) + "."
-    return Split(choice.kind, choice.column, reason[0].upper() + reason[1:], train, tested, folds)
+    return Split(
+        choice.kind,
+        choice.column,
+        reason[0].upper() + reason[1:],
+        train,
+        tested,
+        folds,
+        gap=choice.gap_said or None,
+        n_gap=int(between.sum()),
+    )
+
+
+def _in_gap(choice: Choice, keys: Any, test: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows before the test are too near to it to be trained on."""
+    if not choice.gap or not test.any():
+        return np.zeros(len(test), bool)
+    return ~test & (keys > keys[test].min() - choice.gap)
+
+
+def _folds_with_gap(choice: Choice, times: Floats, folds: Folds) -> Folds:
+    """Leave out of each fit part the rows that are too near to its validation part; a fold that has none left stays."""
+    kept = []
+    for fit, valid in folds:
+        start = times[valid].min()
+        before = fit[(times[fit] <= start - choice.gap) | (times[fit] >= start)]
+        kept.append((before if len(before) else fit, valid))
+    return tuple(kept)
 
 
 def _keys(choice: Choice, table: Table) -> tuple[Any, list[str]]:
@@ -229,6 +277,10 @@ def _keys(choice: Choice, table: Table) -> tuple[Any, list[str]]:
     values = table.columns([choice.column])[choice.column]
     if choice.kind == "time":
         times = np.asarray(values, np.float64)
+        if choice.parts:
+            several = table.columns(list(choice.parts))
+            stacked = np.stack([np.asarray(several[name], np.float64) for name in choice.parts], axis=1)
+            times = np.unique(stacked, axis=0, return_inverse=True)[1].reshape(-1).astype(np.float64)
         missing = int(np.isnan(times).sum())
         note = f"{missing:,} row{'s' * (missing != 1)} without a time train"
         return np.where(np.isnan(times), -np.inf, times), [note] if missing else []

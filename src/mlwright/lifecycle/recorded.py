@@ -93,7 +93,17 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
     test = None if lineage["test"] is None else Table(load(store.snapshots, lineage["test"]).arrow, schema)
     told = plan["split"]
     folds = tuple((arrays[f"fold_{i}_fit"], arrays[f"fold_{i}_valid"]) for i in range(told["n_folds"]))
-    split = Split(told["kind"], told["column"], told["reason"], arrays["train"], arrays["test"], folds)
+    split = Split(
+        told["kind"],
+        told["column"],
+        told["reason"],
+        arrays["train"],
+        arrays["test"],
+        folds,
+        gap=told.get("gap"),
+        n_gap=told.get("n_gap", 0),
+        claim=told.get("random_would_claim"),
+    )
     findings = [
         Finding(f["check"], Severity(f["severity"]), tuple(f["columns"]), f["what"], f["advice"])
         for f in plan["findings"]
