@@ -159,9 +159,33 @@ def test_features_that_differ_are_found(subject):
 
 def test_a_simple_model_that_is_as_good_is_no_point(subject):
     gain = subject.evaluation["baselines"]["linear"]["difference"]
-    for low, high, state in ((0.1, 0.2, "automatic"), (-0.1, 0.1, "manual"), (-0.2, -0.1, "none")):
-        gain |= {"low": low, "high": high}
+    slight = subject.evaluation["scores"]["roc_auc"]["estimate"] - 0.5
+    cases = (
+        (0.1, 0.2, "automatic"),
+        (-0.009 * slight, 0.1, "automatic"),
+        (-0.011 * slight, 0.1, "manual"),
+        (-0.2, -0.1, "none"),
+    )
+    for low, high, state in cases:
+        gain |= {"low": low, "estimate": (low + high) / 2, "high": high}
         assert look(MODEL_TESTS, 5, subject).state == state
+
+
+def test_slices_and_groups_count_as_they_were_found(subject):
+    assert look(MODEL_TESTS, 6, subject).state is State.AUTOMATIC  # the fixture's run found none
+    subject.parts["slices"]["found"] = [{"where": "contract = monthly", "surprising": False}]
+    assert look(MODEL_TESTS, 6, subject).state is State.AUTOMATIC  # its own probabilities say so
+    subject.parts["slices"]["found"][0]["surprising"] = True
+    outcome = look(MODEL_TESTS, 6, subject)
+    assert (outcome.state, "contract = monthly" in outcome.evidence) == (State.MANUAL, True)
+    assert look(MODEL_TESTS, 7, subject).state is State.NONE
+    subject.parts["fairness"] = {"sex": {"verdict": "not flagged"}}
+    assert look(MODEL_TESTS, 7, subject).state is State.AUTOMATIC
+    subject.parts["fairness"] |= {"age": {"verdict": "flagged"}}
+    outcome = look(MODEL_TESTS, 7, subject)
+    assert (outcome.state, "flagged for 'age'" in outcome.evidence) == (State.AUTOMATIC, True)
+    subject.parts["fairness"] = {"sex": {"verdict": "not enough rows"}}
+    assert look(MODEL_TESTS, 7, subject).state is State.MANUAL
 
 
 def test_settings_are_held_against_the_repository(subject, tmp_path):

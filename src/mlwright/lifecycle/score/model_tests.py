@@ -25,6 +25,7 @@ __all__ = ["MODEL_TESTS"]
 _BASELINES = ("dummy", "linear")
 _FEWEST_TRIALS = 5
 _FEWEST_ROWS = 30
+_SLIGHT = 0.01  # of the way from the dummy to the model: a simple model that is so much better is no better
 
 
 def _specification(subject: Subject) -> Outcome:
@@ -150,6 +151,18 @@ def _simpler(subject: Subject) -> Outcome:
     )
     if gain["low"] > 0:
         return Outcome(State.AUTOMATIC, f"{said}: the simple one is not as good.", source)
+    dummy = subject.evaluation["baselines"].get("dummy")
+    learned = (
+        0.0
+        if dummy is None
+        else abs(
+            subject.evaluation["scores"][subject.predictor.task.metric]["estimate"]
+            - dummy["score"]["estimate"]
+        )
+    )
+    if gain["estimate"] > 0 and gain["low"] > -_SLIGHT * learned:
+        said += f": the simple one is not better by {_SLIGHT:.0%} of what there is to learn ({_SLIGHT * learned:.4g})."
+        return Outcome(State.AUTOMATIC, said, source)
     if gain["high"] > 0:
         return Outcome(
             State.MANUAL,
@@ -163,43 +176,43 @@ def _simpler(subject: Subject) -> Outcome:
 
 def _slices(subject: Subject) -> Outcome:
     told = subject.parts.get("slices")
-    source = subject.artifact("evaluation.json")
     if told is None:
-        return Outcome(State.NONE, "No slices were looked at.", source)
+        return Outcome(State.NONE, "No slices were looked at.")
+    source = subject.artifact("parts.json")
     found = told.get("found", [])
     tried = told.get("n_tried", 0)
     if not tried:
         return Outcome(State.NONE, "There were too few untouched rows to look at slices.", source)
-    if not found:
-        said = (
-            f"{tried:,} slices of the untouched rows were compared with the rest, and none is surely worse."
+    compared = f"{tried:,} slices of the untouched rows were compared with the rest"
+    unknown = [part["where"] for part in found if part["surprising"]]
+    if not unknown:
+        harder = [part["where"] for part in found]
+        told_so = (
+            f"harder, as its own probabilities tell, are {listed(harder)}" if harder else "none is worse"
         )
-        return Outcome(State.AUTOMATIC, said, source)
-    named = [part["title"] for part in found]
-    said = f"{tried:,} slices of the untouched rows were compared with the rest; worse are {listed(named)}."
+        return Outcome(State.AUTOMATIC, f"{compared}: {told_so}.", source)
+    said = f"{compared}; it does not know that it is worse where {listed(unknown)}."
     return Outcome(State.MANUAL, said, source, "Gather more such rows, or let people decide about them.")
 
 
 def _inclusion(subject: Subject) -> Outcome:
+    """Say whether groups were compared: the paper asks for the test, and what it finds is for people to weigh."""
     told = subject.parts.get("fairness")
-    source = subject.artifact("evaluation.json")
     if not told:
         return Outcome(
             State.NONE,
             "No groups of people are named to compare.",
-            source,
-            'Name the columns: groups = ["sex"] under [fairness].',
+            better='Name the columns: groups = ["sex"] under [fairness].',
         )
-    flagged = [part["column"] for part in told if part["verdict"] == "flagged"]
-    columns_ = [part["column"] for part in told]
-    said = f"Rates and errors were compared over the groups of {listed(columns_)}"
+    source = subject.artifact("parts.json")
+    flagged = [column for column, part in told.items() if part["verdict"] == "flagged"]
+    said = f"Rates and errors were compared over the groups of {listed(list(told))}"
+    unknown = [column for column, part in told.items() if part["verdict"] == "not enough rows"]
+    if len(unknown) == len(told):
+        return Outcome(State.MANUAL, f"{said}, which have too few rows to judge.", source, "Keep more rows.")
     if flagged:
-        return Outcome(
-            State.MANUAL,
-            f"{said}: flagged for {listed(flagged)}.",
-            source,
-            "See the report's section on fairness.",
-        )
+        better = "Decide about what is flagged: the report's section on fairness has the figures."
+        return Outcome(State.AUTOMATIC, f"{said}: flagged for {listed(flagged)}.", source, better)
     return Outcome(State.AUTOMATIC, f"{said}: none is flagged.", source)
 
 
