@@ -134,6 +134,7 @@ def test_the_description_lists_what_may_be_asked():
     (parameter,) = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["parameters"]
     (option,) = client.get("/schema").json()["options"]
     assert (parameter["name"], option["name"], option["records"]) == ("explain", "explain", 100)
+    assert 'data-option="explain"' in client.get("/docs").body.decode()
 
 
 @pytest.mark.enable_socket

@@ -18,7 +18,7 @@ from mlwright.core.errors import RecordError
 from mlwright.core.types import Json, Record
 from mlwright.data.schema import Column, Kind, TaskKind
 from mlwright.serving.answers import called, label_key
-from mlwright.serving.options import offered
+from mlwright.serving.options import Option, offered
 from mlwright.serving.predictor import Predictor
 
 __all__ = ["docs_page", "example", "ignored", "schema_document", "script_hash", "training"]
@@ -126,6 +126,7 @@ def docs_page(predictor: Predictor, *, name: str, version: str) -> str:
         "facts": "".join(f"<span>{key} <b>{html.escape(value)}</b></span>" for key, value in facts.items()),
         "example": html.escape(_pretty(record)),
         "answer": html.escape("Press Predict." if answer is None else _pretty(answer)),
+        "options": "".join(_checkbox(option) for option in offered(predictor)),
         "fields": "\n".join(_line(column) for column in columns),
         "curl": html.escape(
             f"curl -s http://localhost:8000/predict -H 'content-type: application/json' -d {body}"
@@ -158,6 +159,11 @@ def _listed(labels: tuple[Any, ...]) -> str:
     if len(keys) > 8:
         return f"one of {len(keys)} classes"
     return " or ".join([", ".join(keys[:-1]), keys[-1]])
+
+
+def _checkbox(option: Option) -> str:
+    name, about = html.escape(option.name), html.escape(option.about)
+    return f'<label class="option"><input type="checkbox" data-option="{name}">{name}: {about}</label>'
 
 
 def _line(column: Column) -> str:
