@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlwright.serving.switch import Switch
 
 __all__ = [
+    "contract",
     "doctor",
     "explain",
     "export",
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         data_weight=options.weight,
         data_exposure=options.exposure,
         data_ignore=_tuple(options.ignore),
+        data_contract=options.contract,
         checks_accept=_tuple(options.accept),
         checks_ban=_tuple(options.ban),
         fairness_groups=_tuple(options.fairness),
@@ -220,9 +222,9 @@ def predict(options: argparse.Namespace) -> int:
             store=options.store,
             listener=listener,
         )
-    show.plain(
-        options, done.to_json(), f"{done.rows:,} rows predicted by {done.model}, written to {done.output}"
-    )
+    lines = [f"{done.rows:,} rows predicted by {done.model}, written to {done.output}"]
+    lines += [f"warning: {breach.sentence}" for breach in done.breaches]
+    show.plain(options, done.to_json(), "\n".join(lines))
     return 0
 
 
@@ -387,6 +389,28 @@ def score(options: argparse.Namespace) -> int:
         card = verb(options.model, quick=options.quick, store=options.store, listener=listener)
     path = str(find_report(options.model, store=options.store))
     show.plain(options, card.to_json() | {"report": path}, scored(card, path, Paint(sys.stdout)))
+    return 0
+
+
+def contract(options: argparse.Namespace) -> int:
+    """``mlwright contract``."""
+    from mlwright.lifecycle.contract import contract as verb
+
+    done = verb(
+        options.source,
+        output=options.output,
+        form=options.format,
+        force=options.force,
+        target=options.target,
+        store=options.store,
+    )
+    learned = f", learned from {done.n_rows:,} rows" if done.n_rows else ""
+    show.plain(
+        options,
+        done.to_json(),
+        f"wrote {done.path}: {len(done.contract.columns)} columns{learned}\n"
+        "next: read it, edit it, and keep it beside mlwright.toml",
+    )
     return 0
 
 

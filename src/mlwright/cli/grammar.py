@@ -154,6 +154,7 @@ def _training(command: Any) -> None:
         action="append",
         help="a finding to accept, such as leak:duration; repeatable",
     )
+    run.add_argument("--contract", metavar="FILE", help="the data contract to hold the table against")
     run.add_argument(
         "--ban", metavar="COLUMN", action="append", help="a column that must not be there; repeatable"
     )
@@ -315,6 +316,30 @@ def _keeping(command: Any) -> None:
     score.add_argument(
         "--quick", action="store_true", help="leave out what trains something; it counts nothing then"
     )
+
+    contract = command(
+        "contract", "write what the training data hold as a data contract", "mlwright contract churn"
+    )
+    contract.add_argument(
+        "source",
+        nargs="?",
+        default=".",
+        help="a registered model, a run, a data file, a project's folder (default: the project here), or a contract.toml",
+    )
+    contract.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to (default: contract.toml beside mlwright.toml, else here)",
+    )
+    contract.add_argument(
+        "--format",
+        metavar="FORMAT",
+        default="toml",
+        help="toml (default) or json-schema, the JSON Schema of a record",
+    )
+    contract.add_argument("--target", metavar="COLUMN", help="for a data file: the column to predict")
+    contract.add_argument("--force", action="store_true", help="replace a file that is there")
 
     init = command(
         "init",

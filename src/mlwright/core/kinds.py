@@ -85,6 +85,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
     {
         "banned": "mlwright.data.checks.banned:Banned",
         "constant": "mlwright.data.checks.constant:Constant",
+        "contract": "mlwright.data.checks.contract:KeepsContract",
         "duplicate_rows": "mlwright.data.checks.duplicate_rows:DuplicateRows",
         "identifier": "mlwright.data.checks.identifier:Identifier",
         "imbalance": "mlwright.data.checks.imbalance:Imbalance",

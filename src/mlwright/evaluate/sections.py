@@ -253,7 +253,11 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 
 def _lineage(context: ReportContext) -> str:
-    told = {key: value for key, value in context.lineage.items() if key not in ("reproduce", "project")}
+    told = {
+        key: value
+        for key, value in context.lineage.items()
+        if key not in ("reproduce", "project", "contract")
+    }
     settings = context.lineage.get("project") or {}
     chosen = {key: value for key, value in _flat(settings) if value} if isinstance(settings, Mapping) else {}
     notes = "".join(f"<li>{escape(note)}</li>" for note in context.notes)

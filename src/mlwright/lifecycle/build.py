@@ -15,6 +15,7 @@ from mlwright.core.errors import RecordError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.checks.base import CheckContext
+from mlwright.data.contract import Contract
 from mlwright.data.findings import Finding
 from mlwright.data.schema import Column, Role, Schema, Task
 from mlwright.data.split import Pinned, Split, make_split
@@ -35,7 +36,7 @@ from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.quickness import clock_of
 from mlwright.lifecycle.records import records
 from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
-from mlwright.lifecycle.understand import checked, raw_schema, without_group
+from mlwright.lifecycle.understand import checked, contract_of, raw_schema, without_group
 from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
 from mlwright.search.conform import conform
 from mlwright.serving.predictor import Predictor
@@ -82,6 +83,8 @@ class Prepared:
         Which rows train, validate and test.
     notes : tuple of str
         What was seen while reading.
+    contract : Contract, optional
+        What the table was held against.
     """
 
     table: Table
@@ -90,6 +93,7 @@ class Prepared:
     split: Split
     test: Table | None = None
     notes: tuple[str, ...] = ()
+    contract: Contract | None = None
 
     @property
     def evaluated(self) -> Table | None:
@@ -192,10 +196,11 @@ def prepare(
     table = without_group(table, split)
     columns = table.columns()
     own = None if test is None else own_test(test, table.schema, task)
-    context = CheckContext(table, columns, y, task, project.checks_ban, split, own)
+    contract = contract_of(project)
+    context = CheckContext(table, columns, y, task, project.checks_ban, split, own, contract)
     findings = checked(context, project, refuse=refuse, listener=listener)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
-    return Prepared(table, task, findings, split, own, tuple(notes))
+    return Prepared(table, task, findings, split, own, tuple(notes), contract)
 
 
 def _target(table: Table, project: Project) -> str:

@@ -114,6 +114,7 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "data.ignore": _Texts(),
         "data.pii": _Texts(),
         "data.kinds": _Kinds(),
+        "data.contract": _Text(),
         "task.target": _Text(),
         "task.kind": Choice(tuple(map(str, TaskKind))),
         "task.metric": _Metric(tuple(kinds.METRICS)),
@@ -171,6 +172,7 @@ class Project:
     data_ignore: tuple[str, ...] = ()
     data_pii: tuple[str, ...] = ()
     data_kinds: Mapping[str, str] = field(default_factory=dict)
+    data_contract: str | None = None
     task_target: str | None = None
     task_kind: str | None = None
     task_metric: str | None = None

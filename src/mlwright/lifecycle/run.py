@@ -202,6 +202,8 @@ def train(
         "packages": packages,
         "project": project.to_json(),
     }
+    if prepared.contract is not None:
+        lineage["contract"] = prepared.contract.to_json()
     key = _study_key(prepared, project, data, lock, champion)
     journal = Journal(store.journal / f"{project.name}-{key[:16]}.jsonl", key)
     try:

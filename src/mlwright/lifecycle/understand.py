@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlwright.core.errors import RefusedError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.data.checks.base import CheckContext
 from mlwright.data.checks.run import refused, run_checks
+from mlwright.data.contract import Contract
+from mlwright.data.contract_file import CONTRACT, read_contract
 from mlwright.data.findings import Finding
 from mlwright.data.infer import infer
 from mlwright.data.personal import personal_columns
 from mlwright.data.schema import Kind, Role, Schema
 from mlwright.data.split import Split
 from mlwright.data.table import Table
-from mlwright.lifecycle.project import Project
+from mlwright.lifecycle.project import FILE, Project
 from mlwright.lifecycle.task import roles_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["checked", "raw_schema", "without_group"]
+__all__ = ["checked", "contract_of", "raw_schema", "without_group"]
 
 
 def checked(
@@ -46,6 +49,16 @@ def checked(
             fix=f'{stopped[0].advice} To accept it: `--accept {stopped[0].code}`, or accept = ["{stopped[0].code}"] under [checks]',
         )
     return findings
+
+
+def contract_of(project: Project) -> Contract | None:
+    """Return the contract that the project names, or that lies beside its ``mlwright.toml``; None if there is none."""
+    folder = project.folder
+    if project.data_contract is not None:
+        return read_contract((folder or Path()) / project.data_contract)
+    if folder is None or not (folder / FILE).is_file() or not (folder / CONTRACT).is_file():
+        return None
+    return read_contract(folder / CONTRACT)
 
 
 def without_group(table: Table, split: Split) -> Table:

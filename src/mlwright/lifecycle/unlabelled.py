@@ -33,7 +33,7 @@ from mlwright.lifecycle.build import Prepared, golden_records
 from mlwright.lifecycle.gate import Verdict
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.records import records
-from mlwright.lifecycle.understand import checked, raw_schema, without_group
+from mlwright.lifecycle.understand import checked, contract_of, raw_schema, without_group
 from mlwright.metrics.intervals import Interval
 from mlwright.models.ensemble import Ensemble, Member
 from mlwright.search import Trial, TrialResult
@@ -169,10 +169,11 @@ def prepare(
             )
         own = Table(test, table.schema)
     bare = replace(task, target="")
-    context = CheckContext(table, table.columns(), nothing, bare, project.checks_ban, split, own)
+    contract = contract_of(project)
+    context = CheckContext(table, table.columns(), nothing, bare, project.checks_ban, split, own, contract)
     findings = checked(context, project, listener=listener)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
-    return Prepared(table, task, findings, split, own, tuple(notes))
+    return Prepared(table, task, findings, split, own, tuple(notes), contract)
 
 
 @dataclass(frozen=True, slots=True)

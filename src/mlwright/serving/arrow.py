@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from mlwright.core.errors import DataError
+from mlwright.core.errors import DataError, RecordError
 from mlwright.core.types import Json
+from mlwright.data.contract_tally import Tally
 from mlwright.data.schema import Column, Kind
 from mlwright.data.values import Coded, Columns, columns
 from mlwright.serving import tables
 from mlwright.serving.answers import label_key
 from mlwright.serving.columnar import Answering, Predictions, predictions_of
+from mlwright.serving.predictor import Predictor
 from mlwright.serving.responses import Response
 from mlwright.serving.validation import tolerated
 
@@ -64,16 +66,36 @@ def answer_stream(served: Answering, table: pa.Table) -> tuple[Predictions, list
     ------
     SchemaError
         If a column that the model needs is absent, or doubled.
+    RecordError
+        If a row breaks the contract in a column that the contract refuses for it.
     """
     predictor = served.predictor
     tables.demand(predictor, table.column_names)
     names = [column.name for column in predictor.reader.columns]
     canonical = columns(table, predictor.schema, names)
     warnings = [warning for c in predictor.reader.columns for warning in _warnings(c, canonical, table)]
+    warnings += _breaches(predictor, table, canonical)
     known = [name for name in table.column_names if name in names]
     predictions = predictions_of(predictor, canonical, table.num_rows, warnings)
     ids = served.note(lambda: {name: table.column(name).to_pylist() for name in known}, predictions)
     return predictions, ids
+
+
+def _breaches(predictor: Predictor, table: pa.Table, canonical: Columns) -> list[Json]:
+    """Return one warning a column whose rows break the contract; raise what the contract refuses."""
+    if predictor.contract is None:
+        return []
+    tally = Tally(predictor.contract, predictor.schema, frozenset(predictor.reader.expected))
+    tally.add(table, canonical)
+    found = tally.breaches(each_row=True)
+    refused = [b for b in found if b.refuse]
+    if refused:
+        problems = [{"field": b.column, "problem": b.sentence, "got": None, "allowed": None} for b in refused]
+        raise RecordError(problems)
+    return [
+        {"field": b.column, "warning": f"breaks the contract: {'; '.join(b.what)}", "rows": b.n_rows}
+        for b in found
+    ]
 
 
 def _warnings(column: Column, canonical: Columns, table: pa.Table) -> list[Json]:

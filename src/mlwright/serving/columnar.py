@@ -18,12 +18,13 @@ import numpy as np
 
 from mlwright.core.errors import RecordError
 from mlwright.core.types import Floats, Ints, Json
+from mlwright.data.contract import Expected
 from mlwright.data.schema import Column, Kind
 from mlwright.data.values import Columns
 from mlwright.metrics.decision import decide
 from mlwright.serving.answers import label_key
 from mlwright.serving.predictor import Predictor
-from mlwright.serving.validation import stack, tolerated
+from mlwright.serving.validation import demanded, ordinary, stack
 
 __all__ = ["Answering", "Limits", "Predictions", "predict_columns", "predictions_of", "read_columns"]
 
@@ -178,7 +179,7 @@ def _column(
     predictor: Predictor, column: Column, values: Any, problems: list[Json], warnings: list[Json]
 ) -> Any:
     if column.kind is Kind.NUMERIC:
-        numbers = _numbers(column, values)
+        numbers = _numbers(column, values, predictor.reader.expected.get(column.name))
         if numbers is not None:
             return numbers
     if isinstance(values, np.ndarray):
@@ -206,7 +207,7 @@ def _column(
     return stack(column, cells)
 
 
-def _numbers(column: Column, values: Any) -> Floats | None:
+def _numbers(column: Column, values: Any, expected: Expected | None) -> Floats | None:
     """Return a column of ordinary numbers, or None if any value needs a careful look."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "fiu":
@@ -219,9 +220,9 @@ def _numbers(column: Column, values: Any) -> Floats | None:
             return None
     else:
         return None
-    low, high = tolerated(column)
+    low, high = ordinary(column, expected)
     missing = np.isnan(numbers)
-    if column.required and missing.any():
+    if demanded(column, expected) and missing.any():
         return None
     with np.errstate(invalid="ignore"):
         is_ordinary = bool(((numbers >= low) & (numbers <= high) | missing).all())

@@ -16,6 +16,7 @@ import numpy as np
 from mlwright import bundle
 from mlwright.core.errors import BundleContentError, RecordError, UsageError
 from mlwright.core.types import Floats, Json, Record
+from mlwright.data.contract import Contract
 from mlwright.data.schema import Schema, Task
 from mlwright.data.values import Cell, Columns
 from mlwright.serving.answers import TOLERANCE, answerer, difference
@@ -69,7 +70,8 @@ class Predictor:
     Parameters
     ----------
     manifest : dict
-        The bundle's manifest; ``name``, ``task`` and ``schema`` are read here.
+        The bundle's manifest; ``name``, ``task``, ``schema`` and, where there is one, the lineage's ``contract`` are read
+        here.
     plans : mapping of str to plan
         One feature plan a view.
     ensemble : ensemble
@@ -104,7 +106,9 @@ class Predictor:
         foreign = sorted(inputs.difference(self.schema.names))
         if foreign:
             raise BundleContentError("the plan reads columns that the schema does not hold", got=foreign)
-        self.reader = RecordReader(self.schema, inputs)
+        told = manifest.get("lineage", {}).get("contract")
+        self.contract = None if told is None else Contract.from_json(told)
+        self.reader = RecordReader(self.schema, inputs, self.contract)
         self._rows = [(view, plan.row) for view, plan in plans.items()]
         self._answer = answerer(self.task)
         ignored = [n for n in self.schema.names if n not in {c.name for c in self.reader.columns}]
@@ -112,7 +116,7 @@ class Predictor:
         self.reasons: ReasonsLike | None = None
         self.conformal: Conformal | None = None
         try:
-            self.path = RowPath(self.reader.columns, ignored, self.plans, ensemble)
+            self.path = RowPath(self.reader.columns, ignored, self.plans, ensemble, self.reader.expected)
         except OddRecordError:
             self.path = None
 

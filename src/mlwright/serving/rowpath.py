@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 
 from mlwright.core.types import Floats
+from mlwright.data.contract import Expected
 from mlwright.data.schema import Column, Kind
 from mlwright.data.values import MISSING_WORDS, reader, truth_words
-from mlwright.serving.validation import MAX_CHARACTERS, tolerated
+from mlwright.serving.validation import MAX_CHARACTERS, demanded, ordinary
 
 if TYPE_CHECKING:
     from mlwright.features.plan import Step
@@ -56,6 +57,8 @@ class RowPath:
         One feature plan a view.
     ensemble : ensemble
         The models.
+    expected : mapping of str to Expected, optional
+        What a contract says of columns; a record that breaks it is not ordinary.
 
     Raises
     ------
@@ -69,8 +72,10 @@ class RowPath:
         ignored: Sequence[str],
         plans: Mapping[str, PlanLike],
         ensemble: EnsembleLike,
+        expected: Mapping[str, Expected] | None = None,
     ) -> None:
-        fields = [_Field(column) for column in columns]
+        told = expected or {}
+        fields = [_Field(column, told.get(column.name)) for column in columns]
         self._readers: list[tuple[int, Callable[[Any], Any]]] = [
             (i, f.read) for i, f in enumerate(fields) if f.read is not None
         ]
@@ -157,13 +162,14 @@ class _Field:
     ``spelled`` all values that may come and their cells, where they can be listed.
     """
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, expected: Expected | None = None) -> None:
         self.column = column
         self.read: Callable[[Any], Any] | None = None
         self.spelled: dict[Any, Any] | None = None
-        optional = not column.required
+        self.must = demanded(column, expected)
+        optional = not self.must
         if column.kind is Kind.NUMERIC:
-            low, high = tolerated(column)
+            low, high = ordinary(column, expected)
             kind: Any = Annotated[float, msgspec.Meta(ge=low, le=high)]
         elif column.kind is Kind.BOOLEAN:
             kind = self._truths(optional=optional)
@@ -172,9 +178,10 @@ class _Field:
                 raise OddRecordError  # no level at all: every value is odd
             text: Any = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
             kind = text | int if column.kind is not Kind.DATETIME and column.dtype == "int" else text
-            self.read = _careful(reader(column), _NAN if column.kind is Kind.DATETIME else None)
+            missing = _NAN if column.kind is Kind.DATETIME else None
+            self.read = _careful(reader(column), missing, None if expected is None else expected.fault)
         else:
-            kind = self._listed(column, optional=optional)
+            kind = self._listed(column, expected, optional=optional)
         self.type: Any = kind | None if optional else kind
 
     def _truths(self, *, optional: bool) -> Any:
@@ -190,9 +197,9 @@ class _Field:
         numbers = read(0) == 0.0 and read(1) == 1.0
         return kind | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] if numbers else kind
 
-    def _listed(self, column: Column, *, optional: bool) -> Any:
+    def _listed(self, column: Column, expected: Expected | None, *, optional: bool) -> Any:
         read, levels = reader(column), column.levels or ()
-        known = frozenset(levels)
+        known = frozenset(level for level in levels if expected is None or not expected.fault(level))
         # Tables often have a blank at one end of a word.
         forms = [form for level in levels for form in (level, f"{level} ", f" {level}")]
         spelled: dict[Any, Any] = {form: cell for form in forms if (cell := read(form)) in known}
@@ -218,12 +225,16 @@ def _in_cases(words: Iterable[str]) -> list[str]:
     return sorted({form(word) for word in words for form in (str.lower, str.capitalize, str.upper)})
 
 
-def _careful(read: Callable[[Any], Any], missing: Any) -> Callable[[Any], Any]:
+def _careful(
+    read: Callable[[Any], Any], missing: Any, fault: Callable[[Any], str | None] | None
+) -> Callable[[Any], Any]:
     def careful(value: Any) -> Any:
         if value is None:
             return missing
         cell = read(value)
         if cell is None or cell != cell:  # noqa: PLR0124 - NaN: a word that cannot be read, or means missing
+            raise OddRecordError
+        if fault is not None and fault(cell):
             raise OddRecordError
         return cell
 
@@ -235,7 +246,7 @@ def _struct(fields: Sequence[_Field], ignored: Sequence[str]) -> type[msgspec.St
     # Cells first, so that they come first as a tuple too.
     of_name = {f"f{i}": field.column.name for i, field in enumerate(fields)}
     declared: list[Any] = [
-        (name, field.type) if field.column.required else (name, field.type, None)
+        (name, field.type) if field.must else (name, field.type, None)
         for name, field in zip(of_name, fields, strict=True)
     ]
     for i, name in enumerate(ignored):
@@ -309,7 +320,7 @@ def _numbers(field: _Field, step: Step) -> Callable[[Any], Sequence[float]]:
             return lambda value: function(spelled[value])
         # The very numbers of the row path, asked once for each value that may come.
         return {value: tuple(map(float, function(cell))) for value, cell in spelled.items()}.__getitem__
-    if field.read is None and not field.column.required:
+    if field.read is None and not field.must:
         return lambda value: function(_NAN if value is None else value)
     return function
 
@@ -320,7 +331,7 @@ def _number(field: _Field, step: Step) -> Callable[[Any], float]:
     if field.spelled is not None:
         return {value: numbers(value)[0] for value in field.spelled}.__getitem__
     if step.is_identity:
-        if field.read is not None or field.column.required:
+        if field.read is not None or field.must:
             return float
         return lambda value: _NAN if value is None else value
     return lambda value: numbers(value)[0]

@@ -21,6 +21,7 @@ from mlwright.serving.validation import stack
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlwright.data.contract_tally import Tally
     from mlwright.serving.predictor import Predictor
 
 __all__ = ["answers", "demand", "predict", "predict_arrow"]
@@ -50,11 +51,16 @@ def predict(predictor: Predictor, table: Any, *, interval: bool = False) -> Any:
     )
 
 
-def predict_arrow(predictor: Predictor, table: pa.Table, *, interval: bool = False) -> pa.Table:
-    """Predict an Arrow table; see `Predictor.predict`."""
+def predict_arrow(
+    predictor: Predictor, table: pa.Table, tally: Tally | None = None, *, interval: bool = False
+) -> pa.Table:
+    """Predict an Arrow table, see `Predictor.predict`, and count in `tally` what breaks the contract."""
     demand(predictor, table.column_names)
     names = [column.name for column in predictor.reader.columns]
-    return _answered(predictor, columns(table, predictor.schema, names), interval=interval)
+    canonical = columns(table, predictor.schema, names)
+    if tally is not None:
+        tally.add(table, canonical)
+    return _answered(predictor, canonical, interval=interval)
 
 
 def _predict_pandas(predictor: Predictor, frame: Any, *, interval: bool) -> Any:

@@ -19,10 +19,11 @@ import numpy as np
 
 from mlwright.core.errors import RecordError
 from mlwright.core.types import Floats, Json
+from mlwright.data.contract import Contract, Expected
 from mlwright.data.schema import Column, Kind, Schema
 from mlwright.data.values import MISSING_WORDS, Cell, Coded, reader
 
-__all__ = ["MAX_CHARACTERS", "RecordReader", "shown", "stack", "tolerated"]
+__all__ = ["MAX_CHARACTERS", "RecordReader", "demanded", "ordinary", "shown", "stack", "tolerated"]
 
 MAX_CHARACTERS = 100_000
 _MAX_UNKNOWN = 50
@@ -74,11 +75,15 @@ class RecordReader:
         The bundle's.
     inputs : iterable of str, optional
         Columns that the feature plan reads besides those with the role of a feature.
+    contract : Contract, optional
+        What records must keep; each column says whether a breach is a warning or a problem.
 
     Attributes
     ----------
     columns : tuple of Column
         What is read, in the schema's order.
+    expected : dict of str to Expected
+        What the contract says of them.
 
     Examples
     --------
@@ -87,13 +92,21 @@ class RecordReader:
     ({'age': 44.0}, [])
     """
 
-    def __init__(self, schema: Schema, inputs: Iterable[str] = ()) -> None:
+    def __init__(self, schema: Schema, inputs: Iterable[str] = (), contract: Contract | None = None) -> None:
         wanted = {column.name for column in schema.features} | set(inputs)
         self.columns = tuple(column for column in schema.columns if column.name in wanted)
         self._known = frozenset(schema.names)
         self._names = [column.name for column in self.columns]
-        self._fields = {column.name: _Field(column) for column in self.columns}
-        self._fast = [(column.name, _fast(column)) for column in self.columns]
+        of_name = {} if contract is None else {each.name: each for each in contract.columns}
+        self.expected = {
+            column.name: of_name[column.name]
+            for column in self.columns
+            if column.name in of_name and of_name[column.name].kind is column.kind
+        }
+        self._fields = {
+            column.name: _Field(column, self.expected.get(column.name)) for column in self.columns
+        }
+        self._fast = [(c.name, _fast(c, self.expected.get(c.name))) for c in self.columns]
         self._lenient = [(column.name, reader(column)) for column in self.columns]
 
     def read(self, record: Mapping[str, Any]) -> tuple[dict[str, Cell], list[Json]]:
@@ -179,11 +192,11 @@ class RecordReader:
         return {name: read(record.get(name)) for name, read in self._lenient}
 
 
-def _fast(column: Column) -> Callable[[Any], Any]:
+def _fast(column: Column, expected: Expected | None) -> Callable[[Any], Any]:
     """Return the closure for ordinary values: the cell, or `_SLOW`."""
-    missing = _SLOW if column.required else (None if _is_string(column) else math.nan)
+    missing = _SLOW if demanded(column, expected) else (None if _is_string(column) else math.nan)
     if column.kind is Kind.NUMERIC:
-        low, high = tolerated(column)
+        low, high = ordinary(column, expected)
 
         def numeric(value: Any) -> Any:
             kind = type(value)
@@ -208,17 +221,22 @@ def _fast(column: Column) -> Callable[[Any], Any]:
             return missing if value is None else _SLOW
 
         return datetime
+    fault = None if expected is None else expected.fault
     if column.levels is None:
 
         def text(value: Any) -> Any:
             if type(value) is str and len(value) <= MAX_CHARACTERS:
                 cell = read(value)
-                return _SLOW if cell is None else cell
+                return _SLOW if cell is None or (fault is not None and fault(cell)) else cell
             return missing if value is None else _SLOW
 
         return text
     # Only spellings that the reader itself maps to a level are fast; all others are read with care.
-    spelled = {level: cell for level in column.levels if (cell := read(level)) in column.levels}
+    spelled = {
+        level: cell
+        for level in column.levels
+        if (cell := read(level)) in column.levels and not (fault is not None and fault(cell))
+    }
 
     # A category that is a number or a truth value in the source is spelled as the reader spells it.
     typed = {"int": (int,), "float": (int,), "bool": (int, bool)}.get(column.dtype, ())
@@ -264,11 +282,28 @@ def tolerated(column: Column) -> tuple[float, float]:
     return max(low, -1.7976931348623157e308), min(high, 1.7976931348623157e308)
 
 
+def ordinary(column: Column, expected: Expected | None) -> tuple[float, float]:
+    """Return the range within which a number needs no word: what is `tolerated`, as far as a contract allows it."""
+    low, high = tolerated(column)
+    if expected is None:
+        return low, high
+    return (
+        low if expected.low is None else max(low, expected.low),
+        high if expected.high is None else min(high, expected.high),
+    )
+
+
+def demanded(column: Column, expected: Expected | None) -> bool:
+    """Return whether a record without a value is worth a word: training never missed it, or a contract asks for it."""
+    return column.required or (expected is not None and expected.missing == 0)
+
+
 class _Field:
     """The slow path of one column: everything is looked at, and put into words."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, expected: Expected | None) -> None:
         self.column = column
+        self.expected = expected
         self.read = reader(column)
         self.missing: Cell = None if _is_string(column) else math.nan
         self.tolerated = tolerated(column)
@@ -279,16 +314,31 @@ class _Field:
         if _is_missing(value):
             if self.column.required:
                 problems.append(self._problem("required, but missing", value))
+            else:
+                self._breach(self.missing, value, problems, warnings)
             return self.missing
         problem = self._type_problem(value)
         if problem is None:
             cell = self.read(value)
             if cell is not None and not (isinstance(cell, float) and math.isnan(cell)):
-                self._warn(cell, value, warnings)
+                if not self._breach(cell, value, problems, warnings):
+                    self._warn(cell, value, warnings)
                 return cell
             problem = f"cannot be read as {_WORDS.get(self.column.kind, 'a category')}"
         problems.append(self._problem(problem, value))
         return self.missing
+
+    def _breach(self, cell: Cell, value: Any, problems: list[Json], warnings: list[Json]) -> bool:
+        """Return whether the cell breaks the contract, and say so as the contract wants it."""
+        fault = None if self.expected is None else self.expected.fault(cell)
+        if self.expected is None or fault is None:
+            return False
+        said = f"breaks the contract: {fault}"
+        if self.expected.refuse:
+            problems.append(self._problem(said, value))
+        else:
+            warnings.append({"field": self.column.name, "warning": said, "got": shown(value)})
+        return True
 
     def _problem(self, problem: str, value: Any) -> Json:
         return {"field": self.column.name, "problem": problem, "got": shown(value), "allowed": self.allowed()}

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlwright.core.kinds import CHECKS, load
 from mlwright.data.checks.base import Check, CheckContext
+from mlwright.data.contract import Contract, Expected
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Column, Kind, Role, Schema, Task, TaskKind
 from mlwright.data.table import Table
@@ -285,4 +286,5 @@ def _dirty_contexts() -> Iterator[CheckContext]:
         task = clean.task
         if task.labels:  # one class more, which no row has: as rare as can be
             task = Task(task.kind, task.target, task.metric, (*task.labels, "rare"))
-        yield CheckContext(table, table.columns(), y, task, ("plan", "key"))
+        contract = Contract((Expected("amount", Kind.NUMERIC, high=1.0), Expected("same", Kind.CATEGORICAL)))
+        yield CheckContext(table, table.columns(), y, task, ("plan", "key"), contract=contract)

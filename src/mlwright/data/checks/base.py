@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mlwright.core.types import Floats
+from mlwright.data.contract import Contract
 from mlwright.data.findings import Finding
 from mlwright.data.schema import Task
 from mlwright.data.split import Split
@@ -36,6 +37,8 @@ class CheckContext:
         Which rows of `table` train and test; None where no split is drawn yet.
     test : Table, optional
         The user's own test rows, read as `table` is; then ``split.test`` is empty.
+    contract : Contract, optional
+        What the table must hold.
     """
 
     table: Table
@@ -45,6 +48,7 @@ class CheckContext:
     banned: tuple[str, ...] = ()
     split: Split | None = None
     test: Table | None = None
+    contract: Contract | None = None
 
 
 class Check(ABC):
