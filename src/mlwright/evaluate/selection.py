@@ -25,8 +25,8 @@ from mlwright.metrics.base import Metric
 
 __all__ = ["Selection", "selection"]
 
-_CELLS = 6_000_000  # draws times rows times trials
-_MOST_DRAWS, _FEWEST_DRAWS, _FEWEST_ROWS = 200, 20, 200
+_CELLS = 2_000_000  # draws times rows times trials
+_MOST_DRAWS, _FEWEST_DRAWS, _FEWEST_ROWS = 100, 20, 200
 
 
 @dataclass(frozen=True, slots=True)
