@@ -83,7 +83,9 @@ def _found(made: RunResult, paint: Paint) -> list[str]:
 def _split(made: RunResult) -> str:
     n_train, n_test = made.split["n_train"], made.split["n_test"]
     kept = f"{n_test:,} kept for the test" if n_test else "none kept for a test"
-    return f"{made.split['reason']} {n_train:,} rows to train, {kept}."
+    claim = made.split.get("random_would_claim")
+    said = f" {claim['said']}" if claim else ""
+    return f"{made.split['reason']} {n_train:,} rows to train, {kept}.{said}"
 
 
 def _scores(made: RunResult, paint: Paint) -> list[str]:

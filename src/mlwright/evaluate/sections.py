@@ -86,7 +86,7 @@ def _split(context: ReportContext) -> str:
     split = context.split
     n_train, n_test = int(split.get("n_train", 0)), int(split.get("n_test", 0))
     column = f" by <b class='name'>{escape(split['column'])}</b>" if split.get("column") else ""
-    total = max(1, n_train + n_test)
+    total, claim = max(1, n_train + n_test), split.get("random_would_claim")
     items = [("Searched and trained on", float(n_train), f"{n_train:,} rows ({percent(n_train / total)})")]
     if n_test:
         items.append(("Held out for the test", float(n_test), f"{n_test:,} rows ({percent(n_test / total)})"))
@@ -94,6 +94,7 @@ def _split(context: ReportContext) -> str:
         "split",
         "The split",
         f"<p>Kind: <strong>{escape(split.get('kind', 'unknown'))}</strong>{column}. {escape(split.get('reason', ''))}</p>",
+        f"<p>{escape(claim['said'])}</p>" if claim else "",
         figure(
             plots.parts(items, title="Rows by use"),
             f"The search compared trials on {int(split.get('n_folds', 0))} folds of the training rows.",

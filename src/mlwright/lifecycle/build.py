@@ -28,6 +28,7 @@ from mlwright.evaluate.datasheet import datasheet
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
+from mlwright.evaluate.split_claim import random_claim
 from mlwright.evaluate.summary import figures, summary
 from mlwright.lifecycle.groups import checked_groups
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
@@ -63,6 +64,7 @@ _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_TESTED = 100_000  # test rows that the score is of
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
+_LEAST_BUDGET_OF_CLAIM = 30.0  # seconds; the comparison takes one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +201,20 @@ def prepare(
     contract = contract_of(project)
     context = CheckContext(table, columns, y, task, project.checks_ban, split, own, contract)
     findings = checked(context, project, refuse=refuse, listener=listener)
+    split = _with_claim(split, table, columns, y, task, project)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
     return Prepared(table, task, findings, split, own, tuple(notes), contract)
+
+
+def _with_claim(
+    split: Split, table: Table, columns: Columns, y: Floats, task: Task, project: Project
+) -> Split:
+    """Add what a random split would have claimed, where another was chosen and the budget is not tiny."""
+    if split.column is None or project.budget < _LEAST_BUDGET_OF_CLAIM:
+        return split
+    values = table.columns([split.column])[split.column]
+    keys = np.where(values.codes >= 0, values.codes, np.nan) if isinstance(values, Coded) else values
+    return replace(split, claim=random_claim(columns, y, keys, task, split, seed=project.task_seed))
 
 
 def _target(table: Table, project: Project) -> str:
