@@ -180,6 +180,9 @@ def test_what_is_not_run_is_little():
         "installs packages; CI runs both",
         "blocks until it is stopped",
         "the path is an example",
+        "names a file of yours",
+        "needs two versions",
+        "takes minutes",
     }
 
 

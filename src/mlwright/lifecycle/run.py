@@ -222,8 +222,14 @@ def train(
         tracker = opening.result()
         path, sha256, proven = _prove(built, store.tmp / f"{journal.study}.bundle")
         listener(Event("step", "registering"))
-        run_id = _record(tracker, project, prepared, built, journal.study, sha256)
-        version = tracker.register(run_id, project.name, path, schema=prepared.table.schema)
+        begun = tracker.find_run("mlwright.study", journal.study)
+        registered = None if begun is None else tracker.version_of(begun, project.name)
+        if begun is None or registered is None:
+            run_id = _record(tracker, project, prepared, built, journal.study, sha256)
+            version = tracker.register(run_id, project.name, path, schema=prepared.table.schema)
+        else:  # killed after it was registered: measured times would make another bundle of the same model
+            run_id, version = begun, registered
+            sha256 = bundle.read(tracker.bundle_path(run_id)).sha256
         tracker.finish(run_id, "FINISHED")
         shutil.rmtree(path)
         where = tracker.bundle_path(run_id)

@@ -238,6 +238,13 @@ class Tracker:
             description=description,
         )
 
+    def version_of(self, run_id: str, name: str) -> int | None:
+        """Return the newest version of `name` that the run registered; None if there is none."""
+        with translated(f"the versions of run {run_id} cannot be read"):
+            made = self.client.search_model_versions(f"run_id = '{run_id}'", max_results=1000)
+            found = [int(each.version) for each in made if each.name == name]
+        return max(found, default=None)
+
     def get_alias(self, name: str, alias: str) -> int | None:
         """Return the version that `alias` of the model `name` points at, or None."""
         return champions.get_alias(self.client, name, alias)
