@@ -23,6 +23,7 @@ import pytest
 
 from mlwright.cli import main
 from mlwright.cli.main import parser
+from mlwright.data.contract_file import CONTRACT, read_contract
 from mlwright.lifecycle.project import load_project
 
 ROOT = Path(__file__).parent.parent
@@ -152,10 +153,11 @@ def test_blocks_run(path, trained, tmp_path, monkeypatch):
                 assert shape(told) == shape(answer)
                 answer = None
         elif block.language == "toml":
-            (tmp_path / "mlwright.toml").write_text(block.text)
+            file = tmp_path / block.marks.get("file", "mlwright.toml")
+            file.write_text(block.text)
             tomllib.loads(block.text)
-            load_project(tmp_path)
-            (tmp_path / "mlwright.toml").unlink()
+            read_contract(file) if file.name == CONTRACT else load_project(tmp_path)
+            file.unlink()
         elif block.language == "sh":
             for words in commands(block.text):
                 assert words[0] in ("mlwright", "curl") or "not run" in block.marks, words
