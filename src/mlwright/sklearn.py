@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from mlwright import bundle
 from mlwright.core.clock import Deadline, parse_duration
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoClassifier", "AutoRegressor"]
 
-_TARGET = "target"
+_TARGET, _WEIGHT = "target", "weight"
 _RESERVE = 0.06  # of the budget, for evaluation and packaging
 _CELLS = (str, bytes, bool, int, float, np.generic, dt.date, dt.time, type(None))
 
@@ -64,21 +64,36 @@ class _Auto(BaseEstimator):
         self.folder = folder
         self.n_trials = n_trials
 
-    def _start(self, X: Any, y: Any) -> tuple[Deadline, pa.Table]:
-        """Start the clock and read the features."""
+    def _start(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Deadline, pa.Table, np.ndarray, Floats | None]:
+        """Start the clock; return it with the features, target and weights of the rows that count at all."""
         with _as_value_error():
             deadline = Deadline(parse_duration(self.budget_s, name="budget_s"))
             if y is None:
                 raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
             table = self._features(X, reset=True)
         check_consistent_length(X, y)
-        return deadline, table
+        known = _known(y)
+        if sample_weight is None:
+            return deadline, table, known, None
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        rows = np.flatnonzero(weights)
+        table, known, weights = table.take(rows), known[rows], weights[rows]
+        # Where all count alike, none counts more than without weights.
+        return deadline, table, known, None if (weights == weights[0]).all() else weights
 
-    def _prepared(self, features: pa.Table, target: pa.Array, kind: str) -> tuple[Prepared, Project]:
-        name = _TARGET
-        while name in features.column_names:
-            name += "_"
+    def _prepared(
+        self, features: pa.Table, target: pa.Array, kind: str, weights: Floats | None
+    ) -> tuple[Prepared, Project]:
+        import pyarrow as pa
+
+        name, weight = _free(_TARGET, features), None
         numbers = features.column_names if self._numbers else []
+        table = features.append_column(name, target)
+        if weights is not None:
+            weight = _free(_WEIGHT, table)
+            table = table.append_column(weight, pa.array(weights))
         project = Project(
             name="model",
             task_target=name,
@@ -88,9 +103,11 @@ class _Auto(BaseEstimator):
             task_budget=self.budget_s,
             task_trials=None if self.n_trials is None else max(2, self.n_trials),
             task_seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
-            data_kinds=dict.fromkeys(numbers, str(Kind.NUMERIC)),
+            data_kinds=dict.fromkeys(numbers, str(Kind.NUMERIC))
+            | ({weight: str(Kind.NUMERIC)} if weight else {}),
+            data_weight=weight,
         )
-        return prepare(features.append_column(name, target), project, refuse=False), project
+        return prepare(table, project, refuse=False), project
 
     def _fit(self, prepared: Prepared, project: Project, deadline: Deadline) -> Self:
         search = Deadline(max(0.0, deadline.left - _RESERVE * deadline.seconds))
@@ -239,7 +256,7 @@ class AutoClassifier(ClassifierMixin, _Auto):
         How many trials the budget held.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit.
 
         Parameters
@@ -248,22 +265,27 @@ class AutoClassifier(ClassifierMixin, _Auto):
             Frames may hold text, dates and categories; missing values are welcome.
         y : array-like of shape (n_samples,)
             Labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts in every fit and score, at least 0; rows of 0 are left out, and classes that only
+            they have are unknown. Only the proportions matter. A weight of 2 is not quite a row that stands twice: the
+            two would be dealt to folds apart.
 
         Raises
         ------
         ValueError
-            If nothing can be learned from X and y, or a parameter does not fit.
+            If nothing can be learned from X and y, or a parameter or the weights do not fit.
         """
-        deadline, features = self._start(X, y)
-        y = _known(y)
+        deadline, features, y, weights = self._start(X, y, sample_weight)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[0]!r}")
-        prepared, project = self._told_apart(features, y, codes)
+        prepared, project = self._told_apart(features, y, codes, weights)
         return self._fit(prepared, project, deadline)
 
-    def _told_apart(self, features: pa.Table, y: np.ndarray, codes: Ints) -> tuple[Prepared, Project]:
+    def _told_apart(
+        self, features: pa.Table, y: np.ndarray, codes: Ints, weights: Floats | None
+    ) -> tuple[Prepared, Project]:
         """Prepare with the labels themselves or, where a table blurs them ("1" and "1.0", "" and "NA"), with numbers."""
         import pyarrow as pa
 
@@ -272,7 +294,7 @@ class AutoClassifier(ClassifierMixin, _Auto):
         for numbered in (False, True):
             labels = pa.array([f"{code:09d}" for code in codes]) if numbered else _labels(y)
             try:
-                prepared, project = self._prepared(features, labels, kind)
+                prepared, project = self._prepared(features, labels, kind, weights)
             except (DataError, UsageError) as error:
                 refused = refused or error
                 continue
@@ -303,15 +325,15 @@ class AutoRegressor(RegressorMixin, _Auto):
     Parameters and attributes are those of `AutoClassifier`, without `classes_`; the default metric is ``rmse``.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit; `y` holds numbers, shape (n_samples,)."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit; `y` holds numbers, shape (n_samples,), and `sample_weight` is as for `AutoClassifier.fit`."""
         import pyarrow as pa
 
-        deadline, features = self._start(X, y)
-        values = _known(y).astype(np.float64)
+        deadline, features, known, weights = self._start(X, y, sample_weight)
+        values = known.astype(np.float64)
         assert_all_finite(values, input_name="y")
         with _as_value_error():
-            prepared, project = self._prepared(features, pa.array(values), "regression")
+            prepared, project = self._prepared(features, pa.array(values), "regression", weights)
         return self._fit(prepared, project, deadline)
 
     def predict(self, X: Any) -> Floats:
@@ -326,6 +348,13 @@ def _as_value_error() -> Iterator[None]:
         yield
     except (DataError, UsageError) as error:
         raise ValueError(str(error)) from error
+
+
+def _free(name: str, table: pa.Table) -> str:
+    """Return a name that no column of the table has."""
+    while name in table.column_names:
+        name += "_"
+    return name
 
 
 def _remove(folder: str, owner: int) -> None:
