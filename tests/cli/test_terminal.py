@@ -400,7 +400,7 @@ def test_help_names_every_command_and_exit_code(capsys):
     assert ended.value.code == 0
     assert capsys.readouterr().out == text
     commands = parser().commands
-    assert len(commands) == 20
+    assert len(commands) == 21
     for name, command in commands.items():
         assert re.search(rf"^    {name} ", text, re.MULTILINE)
         shown = command.format_help()

@@ -17,10 +17,10 @@ from mlwright.serving.server import Options
 
 
 class Hanging(SumPlan):
-    """A plan that never comes back for whoever is 66 years old."""
+    """A plan that never comes back for whoever is 101 years old."""
 
     def row(self, cells):
-        while cells["age"] == 66.0:
+        while cells["age"] == 101.0:
             time.sleep(1)
         return super().row(cells)
 

@@ -14,7 +14,7 @@ from mlwright.serving import read_log
 from mlwright.serving.aside import Aside, Watchdog
 
 pytestmark = pytest.mark.enable_socket
-HANGS = json.dumps({**RECORD, "age": 66}).encode()
+HANGS = json.dumps({**RECORD, "age": 101}).encode()
 HEALTH = request(method="GET", path="/health")
 
 
