@@ -238,7 +238,7 @@ def words_of_a_note(clean: Clean) -> Plant:
 
 def numbered_by_outcome(clean: Clean) -> Plant:
     """Plant an identifier that was given out in the order of the target."""
-    order = np.lexsort((clean.draw.random(len(clean.frame)), _number(clean)))
+    order = np.lexsort((clean.draw.random(len(clean.frame)), _in_order(clean)))
     number = np.empty(len(clean.frame), np.int64)
     number[order] = 100_000 + np.arange(len(clean.frame))
     made = clean.frame.copy()
@@ -267,15 +267,57 @@ def near_copies(clean: Clean) -> Plant | None:
     return Plant(made, (), ("near_duplicates",), split="random")
 
 
+def one_column_changed(clean: Clean) -> Plant | None:
+    """Plant a fifth of the rows again, each with the value of another row in one column."""
+    features = [c for c in clean.frame.columns if c != clean.target]
+    if len(features) < 10:
+        return None
+    again = clean.frame.sample(frac=0.2, random_state=0).reset_index(drop=True)
+    which = clean.draw.integers(0, len(features), len(again))
+    for place, name in enumerate(features):
+        rows = np.flatnonzero(which == place)
+        again.loc[rows, name] = clean.frame[name].to_numpy()[
+            clean.draw.integers(0, len(clean.frame), len(rows))
+        ]
+    made = pd.concat([clean.frame, again]).sample(frac=1.0, random_state=1)
+    return Plant(made, (), ("near_duplicates",), split="random")
+
+
 def entity_on_both_sides(clean: Clean) -> Plant:
-    """Plant customers with several rows each, split at random because the user says so."""
+    """Plant customers of some six rows each, whose targets are alike, split at random because the user says so."""
+    y = _number(clean).to_numpy(float)
+    order = np.argsort(y + clean.draw.normal(scale=y.std(), size=len(y)))
+    number = np.empty(len(y), np.int64)
+    number[order] = clean.draw.permutation(len(y) // 6 + 1)[np.arange(len(y)) // 6]
     made = clean.frame.copy()
-    made.insert(
-        0,
-        "customer_id",
-        [f"C{code:05d}" for code in clean.draw.integers(0, len(clean.frame) // 6, len(clean.frame))],
-    )
+    made.insert(0, "customer_id", [f"C{code:05d}" for code in number])
     return Plant(made, ("customer_id",), ("same_entity",), split="random")
+
+
+def numbered_apart(clean: Clean) -> Plant:
+    """Plant an identifier whose letters say which office wrote it: one for each class, or for low and high numbers."""
+    y = _number(clean).to_numpy(float)
+    office = (y > np.median(y)).astype(int) if clean.task == "regression" else _codes(clean)
+    made = clean.frame.copy()
+    told = zip(office, clean.draw.permutation(len(y)), strict=True)
+    made.insert(0, "file_id", [f"{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[code]}{number:07d}" for code, number in told])
+    return Plant(made, ("file_id",), ("leak", "order"))
+
+
+def sorted_file(clean: Clean) -> Plant:
+    """Put the rows in the order of the target."""
+    return Plant(clean.frame.iloc[np.argsort(_in_order(clean), kind="stable")], (), ("order",))
+
+
+def date_afterwards(clean: Clean) -> Plant:
+    """Plant when each row came in, and when it was closed, some days later."""
+    made = clean.frame.copy()
+    seconds = np.sort(clean.draw.integers(0, 3 * 365 * 86_400, len(clean.frame)))
+    opened = pd.Timestamp("2021-01-01") + pd.to_timedelta(seconds, unit="s")
+    made.insert(0, "opened_at", opened)
+    days = clean.draw.gamma(2.0, 5.0, len(made))
+    made.insert(2, "settled_on", (opened + pd.to_timedelta(days, unit="D")).round("s"))
+    return Plant(made, ("settled_on",), ("future", "leak"))
 
 
 def rows_from_the_future(clean: Clean) -> Plant:
@@ -306,7 +348,11 @@ KINDS: dict[str, Callable[[Clean], Plant | None]] = {
         numbered_by_outcome,
         copies_in_the_test,
         near_copies,
+        one_column_changed,
         entity_on_both_sides,
+        numbered_apart,
+        sorted_file,
+        date_afterwards,
         rows_from_the_future,
     )
 }
@@ -318,6 +364,11 @@ def _number(clean: Clean) -> pd.Series:
         return clean.frame[clean.target].astype(float)
     codes = _codes(clean)
     return pd.Series((codes == np.bincount(codes).argmin()).astype(float), index=clean.frame.index)
+
+
+def _in_order(clean: Clean) -> np.ndarray:
+    """Return what a table is put in the order of: the number, or the class."""
+    return clean.frame[clean.target].to_numpy(float) if clean.task == "regression" else _codes(clean)
 
 
 def _some_number(clean: Clean) -> str | None:

@@ -1,5 +1,7 @@
 """Leaks beyond one column alone: found where planted, silent on honest strong features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -211,6 +213,16 @@ def test_words_in_a_text_that_give_the_answer_away_are_stopped():
         for i, (text, code) in enumerate(zip(texts, Y, strict=True))
     ]
     assert look(Y, note=words("note", honest, Kind.TEXT)) == []
+
+
+def test_words_of_a_personal_text_are_not_repeated():
+    told = [f"{'granted' if code else 'refused'} on day {i}" for i, code in enumerate(Y)]
+    texts, column = words("note", told, Kind.TEXT)
+    (found,) = look(Y, note=(texts, replace(column, pii=True)))
+    assert (found.code, found.severity) == ("leak:note", Severity.STOP)
+    assert "granted" not in found.what + found.advice
+    assert "refused" not in found.what + found.advice
+    assert "personal" in found.what
 
 
 def honest_table(seed, classes):

@@ -87,12 +87,16 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "constant": "mlwright.data.checks.constant:Constant",
         "contract": "mlwright.data.checks.contract:KeepsContract",
         "duplicate_rows": "mlwright.data.checks.duplicate_rows:DuplicateRows",
+        "future": "mlwright.data.checks.future:Future",
         "identifier": "mlwright.data.checks.identifier:Identifier",
         "imbalance": "mlwright.data.checks.imbalance:Imbalance",
         "leak": "mlwright.data.checks.leak:Leak",
         "missing": "mlwright.data.checks.missing:Missing",
         "mixed_types": "mlwright.data.checks.mixed_types:MixedTypes",
+        "near_duplicates": "mlwright.data.checks.near_duplicates:NearDuplicates",
+        "order": "mlwright.data.checks.order:Order",
         "pii": "mlwright.data.checks.pii:Pii",
+        "same_entity": "mlwright.data.checks.same_entity:SameEntity",
     }
 )
 

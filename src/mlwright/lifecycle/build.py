@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -199,7 +200,7 @@ def prepare(
     columns = table.columns()
     own = None if test is None else own_test(test, table.schema, task)
     contract = contract_of(project)
-    context = CheckContext(table, columns, y, task, project.checks_ban, split, own, contract)
+    context = CheckContext(table, columns, y, task, project.checks_ban, split, own, contract, time.time())
     findings = checked(context, project, refuse=refuse, listener=listener)
     split = _with_claim(split, table, columns, y, task, project)
     listener(Event("note", f"split: {split.reason}", split.to_json()))

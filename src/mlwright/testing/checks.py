@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mlwright.data.checks.base import Check, CheckContext
 from mlwright.data.contract import Contract, Expected
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Column, Kind, Role, Schema, Task, TaskKind
+from mlwright.data.split import Split
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
 
@@ -175,11 +177,13 @@ def is_documented(cls: type[Check], kind: str) -> None:
 
 
 def finds_nothing_in_a_clean_table(cls: type[Check], kind: str) -> None:
-    """Expect no finding in a clean table of each task."""
+    """Expect no finding in a clean table of each task, with a split by rows and without one."""
     for task_kind in TaskKind:
         for seed in range(3):
-            found = cls().run(sample_context(task_kind, seed=seed))
-            _expect(not found, f"{kind}: found in a clean {task_kind} table (seed {seed}): {found}")
+            clean = sample_context(task_kind, seed=seed)
+            for context in (clean, replace(clean, split=_split(clean.table.n_rows))):
+                found = cls().run(context)
+                _expect(not found, f"{kind}: found in a clean {task_kind} table (seed {seed}): {found}")
 
 
 def is_deterministic(cls: type[Check], kind: str) -> None:
@@ -258,9 +262,15 @@ def _dirty_contexts() -> Iterator[CheckContext]:
     for kind in TaskKind:
         clean = sample_context(kind, 300)
         arrow = clean.table.arrow
-        arrow = pa.concat_tables([arrow, arrow.slice(0, 30)])  # copies of rows
-        y = np.concatenate([clean.y, clean.y[:30]])
+        arrow = pa.concat_tables([arrow, arrow.slice(0, 60)])  # copies of rows
+        y = np.concatenate([clean.y, clean.y[:60]])
         n_rows = len(y)
+        draw = np.random.default_rng(1)
+        measured = draw.normal(size=(300, 3))
+        measured = np.concatenate(
+            [measured, measured[:30], measured[30:60] + 1e-9]
+        )  # the latter nearly copies
+        numbered = np.argsort(np.argsort(y, kind="stable"), kind="stable")
         mixed: list[str | None] = [str(row % 300) for row in range(n_rows)]
         mixed[250], mixed[251] = "about 7", None
         extra: dict[str, tuple[Any, Column]] = {
@@ -277,6 +287,22 @@ def _dirty_contexts() -> Iterator[CheckContext]:
                 pa.array([f"user{row % 300}@example.com" for row in range(n_rows)]),
                 Column("contact", Kind.CATEGORICAL),
             ),
+            **{
+                f"measured {i}": (
+                    pa.array(measured[:, i]),
+                    Column(f"measured {i}", Kind.NUMERIC, dtype="float"),
+                )
+                for i in range(3)
+            },
+            "numbered": (pa.array(numbered), Column("numbered", Kind.ID, Role.IGNORED, "int")),
+            "customer_id": (
+                pa.array([f"c{row % 50}" for row in range(n_rows)]),
+                Column("customer_id", Kind.CATEGORICAL),
+            ),
+            "created_at": (
+                pa.array([row % 300 * 86_400_000_000 for row in range(n_rows)], pa.timestamp("us")),
+                Column("created_at", Kind.DATETIME, dtype="timestamp"),
+            ),
         }
         columns = list(clean.table.schema.columns)
         for name, (values, column) in extra.items():
@@ -287,4 +313,12 @@ def _dirty_contexts() -> Iterator[CheckContext]:
         if task.labels:  # one class more, which no row has: as rare as can be
             task = Task(task.kind, task.target, task.metric, (*task.labels, "rare"))
         contract = Contract((Expected("amount", Kind.NUMERIC, high=1.0), Expected("same", Kind.CATEGORICAL)))
-        yield CheckContext(table, table.columns(), y, task, ("plan", "key"), contract=contract)
+        yield CheckContext(
+            table, table.columns(), y, task, ("plan", "key"), _split(n_rows), contract=contract, now=86_400.0
+        )
+
+
+def _split(n_rows: int) -> Split:
+    """Return a split at random, a quarter to test on."""
+    order = np.random.default_rng(0).permutation(n_rows)
+    return Split("random", None, "Random.", np.sort(order[n_rows // 4 :]), np.sort(order[: n_rows // 4]), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -39,6 +40,8 @@ class CheckContext:
         The user's own test rows, read as `table` is; then ``split.test`` is empty.
     contract : Contract, optional
         What the table must hold.
+    now : float, default=inf
+        Seconds since 1970 UTC: later dates have not come yet. By default no date is later.
     """
 
     table: Table
@@ -49,6 +52,7 @@ class CheckContext:
     split: Split | None = None
     test: Table | None = None
     contract: Contract | None = None
+    now: float = math.inf
 
 
 class Check(ABC):

@@ -118,7 +118,8 @@ def _sample(context: CheckContext, rows: Ints, *, classes: bool, rarest: int) ->
         if np.isfinite(known).any():
             early = known <= np.nanquantile(known, _EARLY)
     fold = _fold(context, rows)
-    return Sample(take(context.columns, rows), kinds, y, classes, rarest, fold, early)
+    personal = context.table.schema.personal
+    return Sample(take(context.columns, rows), kinds, y, classes, rarest, fold, early, personal=personal)
 
 
 def _times(context: CheckContext) -> Floats | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Sample:
         The earliest third of the rows, where a time is known.
     alone : dict of str to float
         What each feature tells by itself, out of fold: AUC, or R2.
+    personal : frozenset of str
+        The columns of which no value may be repeated.
     """
 
     columns: Columns
@@ -46,6 +48,7 @@ class Sample:
     fold: Ints
     early: NDArray[np.bool_] | None = None
     alone: dict[str, float] = field(default_factory=dict)
+    personal: frozenset[str] = frozenset()
 
     @property
     def codes(self) -> Ints:
@@ -55,9 +58,7 @@ class Sample:
     def without(self, names: set[str]) -> Sample:
         """Return the sample without some features."""
         kept = {name: values for name, values in self.columns.items() if name not in names}
-        return Sample(
-            kept, self.kinds, self.y, self.classes, self.rarest, self.fold, self.early, dict(self.alone)
-        )
+        return replace(self, columns=kept, alone=dict(self.alone))
 
     def take(self, rows: Ints) -> Sample:
         """Return the sample with these rows."""
@@ -65,9 +66,7 @@ class Sample:
 
         early = None if self.early is None else self.early[rows]
         columns = take(self.columns, rows)
-        return Sample(
-            columns, self.kinds, self.y[rows], self.classes, self.rarest, self.fold[rows], early, self.alone
-        )
+        return replace(self, columns=columns, y=self.y[rows], fold=self.fold[rows], early=early)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def _classes(name: str, texts: list[str], sample: Sample, rows: Ints) -> Suspici
         return None
     telling = list(dict.fromkeys(words[i] for i in best))
     told = ", ".join(f"'{word[:30]}'" for word in telling[:3])
+    if name in sample.personal:  # what is personal stands in no finding
+        told = "which, is not shown, since the column is personal"
     what = f"Single words of '{name}' tell the target almost by themselves: {told} (AUC {shown(worst)})."
     return Suspicion((name,), worst, worst >= _STOP and sample.rarest >= 100, what)
 
