@@ -279,7 +279,7 @@ def build(
         listener=listener,
     )
     task = decided(task, train_y, study.predicted, train_weights)
-    conformal = conform(train_y, study.predicted, task)
+    conformal = conform(train_y, study.misses, task)
 
     listener(Event("step", "evaluating"))
     predict = predictor_of(study)

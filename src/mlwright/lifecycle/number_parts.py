@@ -36,7 +36,7 @@ def coverage_part(measured: Measured) -> Coverage | None:
     task, study = measured.task, measured.study
     truth, predicted, clusters = measured.truth, measured.predicted, _clusters(measured)
     if measured.evaluation.basis == "test":
-        made = conform(measured.train_truth, study.predicted, task)
+        made = conform(measured.train_truth, study.misses, task)
     else:
         judged = _half(truth, clusters, measured.project.task_seed)
         made = conform(truth[~judged], predicted[~judged], task)

@@ -29,6 +29,7 @@ from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.thinning import Latency, capped, thin, with_larger_steps
 from mlwright.search.trial import Trial, TrialResult
+from mlwright.search.unstopped import affordable, reserve, unstopped
 
 if TYPE_CHECKING:
     from mlwright.search.journal import Journal
@@ -72,14 +73,16 @@ class StudyResult:
     baselines : dict of str to Ensemble
         ``dummy`` and ``linear``, refitted alike; their views are in `baseline_plans`.
     choices : dict
-        What the clock decided besides the trials: ``seeds`` of each refit, ``refit_rows`` and ``price_ns``, the price of a
-        thinned blend; and what it told: ``latency_ns``, ``latency_first_ns``. A replay repeats them.
+        What the clock decided besides the trials: ``seeds`` of each refit, ``refit_rows``, whether there are ``unstopped``
+        predictions, and ``price_ns``, the price of a thinned blend; and what it told: ``latency_ns``, ``latency_first_ns``. A replay repeats them.
     parameters : dict
         By learner, which share of its trials' differences each hyperparameter explains.
     notes : tuple of str
         What a reader of the report should know, as that a long table was sampled.
     latency : Latency, optional
         What a prediction takes, where it was measured.
+    unstopped : ndarray of shape (n_rows, n_outputs), optional
+        As `predicted`, of models that did not stop early on the rows that they predict; see `mlwright.search.unstopped`.
     """
 
     results: list[TrialResult]
@@ -93,6 +96,12 @@ class StudyResult:
     parameters: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     latency: Latency | None = None
+    unstopped: Floats | None = None
+
+    @property
+    def misses(self) -> Floats:
+        """The out-of-fold predictions that say best how far new rows will be missed: `unstopped` where there are any."""
+        return self.predicted if self.unstopped is None else self.unstopped
 
 
 def run_study(
@@ -217,7 +226,8 @@ class _Study:
             number += 1
 
     def _time_left(self) -> float:
-        return self.fitter.time_for_trials(self.deadline.left, self.results)
+        left = self.deadline.left
+        return self.fitter.time_for_trials(left - reserve(self.data, self.results, left), self.results)
 
     def _telling_rows(self) -> int:
         """Return how many rows tell configurations apart: of two classes the rarer one decides."""
@@ -332,6 +342,10 @@ class _Study:
         rows = self._refit_rows(chosen)
         if rows is not None:
             choices["refit_rows"] = rows
+        refit = sum(self.fitter.refit_seconds(result) for result, _ in chosen) * choices["seeds"]
+        after = self.fitter.time_for_refit(self.deadline.left, self.results) - refit
+        if affordable(self.data, chosen, after / self.fitter.executor.workers):
+            choices["unstopped"] = 1
         if self.journal is not None:
             self.journal.end(choices)
         return choices
@@ -430,7 +444,11 @@ class _Study:
         """Refit the blend and the baselines."""
         data, fitter = self.data, self.fitter
         chosen = self._chosen(choices)
+        again = unstopped(fitter, chosen) if choices.get("unstopped") else None
         predicted, ensemble, plans = self._model(chosen, choices)
+        if again is not None and ensemble.calibration is not None:
+            known = np.flatnonzero(np.isfinite(again).all(axis=1))
+            again[known] = ensemble.calibration.apply(again[known])
         rows = self._rows_of_refit(choices)
         baselines, baseline_plans = {}, {}
         for kind in BASELINES:
@@ -452,6 +470,7 @@ class _Study:
             parameter_importance(self.results, self.metric, seed=data.seed),
             self._notes(rows),
             self._latency(choices, predicted),
+            again,
         )
 
     def _rows_of_refit(self, choices: Mapping[str, int]) -> Ints | None:
