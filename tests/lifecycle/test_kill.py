@@ -17,15 +17,17 @@ MOMENTS = {
     "before the refit": ("mlwright.search.fitter:Fitter.refit", 1, "before"),
     "after the proof": ("mlwright.lifecycle.run:_prove", 1, "after"),
     "in the registration": ("mlwright.tracking.registration:_create_model", 1, "before"),
-    "after the registration": ("mlwright.tracking.tracker:Tracker.register", 1, "after"),
+    "after the registration": ("mlwright.tracking.beside:Beside.register", 1, "after"),
     "before the journal ends": ("mlwright.search.journal:Journal.finish", 1, "before"),
-    "before the alias": ("mlwright.tracking.tracker:Tracker.promote", 1, "before"),
+    "before the alias": ("mlwright.tracking.beside:Beside.promote", 1, "before"),
 }
 
 SCRIPT = textwrap.dedent(
     """
     import importlib, os, signal, sys
     place, call, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    if "registration" in place:
+        import mlflow  # then it runs in this process, and not in one beside
     module, _, name = place.partition(":")
     owner = importlib.import_module(module)
     *path, last = name.split(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,14 @@ def run(options: argparse.Namespace) -> int:
         fairness_groups=_tuple(options.fairness),
     )
     with progress(project.budget, quiet=options.json) as listener:
-        result = verb(None, project=project, test=options.test, store=options.store, listener=listener)
+        result = verb(
+            None,
+            project=project,
+            test=options.test,
+            store=options.store,
+            elapsed=time.monotonic() - options.began,
+            listener=listener,
+        )
     show.result(result, options, _store_flag(options))
     return 3 if result.gate["passed"] is False else 0
 
@@ -291,7 +299,12 @@ def retrain(options: argparse.Namespace) -> int:
 
     with progress(None, quiet=options.json) as listener:
         result = verb(
-            options.model, options.source, budget=options.budget, store=options.store, listener=listener
+            options.model,
+            options.source,
+            budget=options.budget,
+            store=options.store,
+            elapsed=time.monotonic() - options.began,
+            listener=listener,
         )
     show.result(result, options, _store_flag(options))
     return 0 if result.gate["passed"] else 3

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 from mlwright.cli.grammar import parse, parser
 from mlwright.cli.interrupt import interruptible
 from mlwright.cli.paint import Paint, printable, say_anything, wrapped
+from mlwright.core.clock import process_seconds
 from mlwright.core.errors import MlwrightError
 
 __all__ = ["main", "parser"]
@@ -88,6 +90,7 @@ def _call(options: argparse.Namespace, *, own: bool) -> int:
     from mlwright.cli import commands
 
     function: Callable[[argparse.Namespace], int] = getattr(commands, options.call)
+    options.began = time.monotonic() - (process_seconds() if own else 0.0)  # a budget counts from there
     if options.call == "serve":  # the server ends by signals of its own accord
         return function(options)
     goes_on = f". Next: {_GOES_ON}" if options.call in _RESUMED else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["canonical_json", "read_json", "sha256_file", "write_atomic"]
+__all__ = ["canonical_json", "read_json", "sha256_file", "synced", "write_atomic"]
 
 
 def canonical_json(tree: Any) -> bytes:
@@ -42,6 +42,13 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def synced(path: Path) -> Path:
+    """Have what was written to `path` put on the disk, and return the path."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return path
 
 
 def sha256_file(path: Path) -> str:

@@ -21,7 +21,7 @@ from mlwright.evaluate.importance import Importance
 from mlwright.lifecycle.build import missing_shares
 from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.paired import can_be_paired, paired
-from mlwright.lifecycle.recorded import Recorded, recorded
+from mlwright.lifecycle.recorded import Recorded, StoredFiles, recorded
 from mlwright.metrics import for_task
 from mlwright.metrics.intervals import Interval
 from mlwright.serving.predictor import Predictor
@@ -45,16 +45,6 @@ class Compared:
         return {"report": str(self.report), **self.comparison.to_json()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Finds a run's files without opening MLflow."""
-
-    place: Store
-
-    def artifact_path(self, run_id: str, path: str) -> Path:
-        return registry.artifact_path(self.place, run_id, path)
-
-
 def compare(
     first: str, second: str, *, output: str | Path | None = None, store: str | Path | None = None
 ) -> Compared:
@@ -76,7 +66,7 @@ def compare(
     ids = [_run_id(opened, name) for name in (first, second)]
     if ids[0] == ids[1]:
         raise UsageError("both are the same run", got=f"{first}, {second}", fix="name two that differ")
-    pasts = [recorded(_Reader(opened), opened, run_id) for run_id in ids]
+    pasts = [recorded(StoredFiles(opened), opened, run_id) for run_id in ids]
     paths = [registry.bundle_path(opened, run_id) for run_id in ids]
     one, two = (
         _side(opened, label, past, path)

@@ -18,9 +18,10 @@ from mlwright.data.table import Table
 from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.search import TrialResult
+from mlwright.tracking import registry
 from mlwright.tracking.store import Store
 
-__all__ = ["Files", "Recorded", "recorded"]
+__all__ = ["Files", "Recorded", "StoredFiles", "recorded"]
 
 
 class Files(Protocol):
@@ -29,6 +30,17 @@ class Files(Protocol):
     def artifact_path(self, run_id: str, path: str) -> Path:
         """Return the place of a run's file on this machine."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFiles:
+    """Finds a run's files without opening MLflow."""
+
+    place: Store
+
+    def artifact_path(self, run_id: str, path: str) -> Path:
+        """Return the place of a run's file on this machine."""
+        return registry.artifact_path(self.place, run_id, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mlwright.lifecycle.gate import Verdict, against_champion
 from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.paired import can_be_paired, paired
 from mlwright.lifecycle.project import Project
-from mlwright.lifecycle.recorded import Recorded, recorded
+from mlwright.lifecycle.recorded import Recorded, StoredFiles, recorded
 from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.run import Champion, Trained, result_of, train
 from mlwright.lifecycle.source import project_of, provide
@@ -68,6 +68,7 @@ def retrain(
     *,
     budget: str | float | None = None,
     store: str | Path | None = None,
+    elapsed: float = 0.0,
     listener: Listener = silent,
 ) -> RunResult:
     """Train a challenger on new data, compare it with the champion, and promote it only if the gate says so.
@@ -80,20 +81,21 @@ def retrain(
         The new table; by default the champion's own source, read again.
     budget : str or float, optional
         Wall clock; the project's by default.
+    elapsed : float, default=0.0
+        Seconds of it that are gone already.
 
     Returns
     -------
     RunResult
         ``alias`` is ``champion`` if it was promoted; ``gate`` says why or why not.
     """
-    clock = Deadline(np.inf)
+    clock = Deadline(np.inf, elapsed=elapsed)
     opened = find_store(named=store)
     folder = Path(name)
     project = project_of(folder) if (folder / "mlwright.toml").is_file() else None
     model = project.name if project is not None else name
     champion = resolve(opened, f"{model}@champion")
-    tracker = Tracker.prepare(opened).result()
-    past = recorded(tracker, opened, champion.run_id)
+    past = recorded(StoredFiles(opened), opened, champion.run_id)
     chosen = _project(project or past.project, source, budget)
     provide(chosen, listener)
     listener(Event("note", f"version {champion.version} of {model} serves; training a challenger"))
@@ -109,9 +111,8 @@ def retrain(
         trained.tracker.set_alias(model, "challenger", trained.version)
         return "challenger", verdict
 
-    trained = train(
-        chosen, lambda: opened, decide, deadline=Deadline(chosen.budget), champion=whom, listener=listener
-    )
+    deadline = Deadline(chosen.budget, elapsed=clock.elapsed)
+    trained = train(chosen, lambda: opened, decide, deadline=deadline, champion=whom, listener=listener)
     return result_of(trained, clock.elapsed)
 
 

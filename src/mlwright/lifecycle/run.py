@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from mlwright.lifecycle.without_target import build_unlabelled
 from mlwright.metrics.intervals import PARTS
 from mlwright.search import Journal
 from mlwright.serving.predictor import Predictor
+from mlwright.tracking.beside import Beside, tracker_for
 from mlwright.tracking.lineage import git_commit, lock_hash
 from mlwright.tracking.store import Store, open_store
 from mlwright.tracking.tracker import Tracker
@@ -96,6 +98,7 @@ def run(
     trials: int | None = None,
     project: Project | None = None,
     store: str | Path | None = None,
+    elapsed: float = 0.0,
     listener: Listener = silent,
 ) -> RunResult:
     """Take a table to a validated, packaged, registered model.
@@ -119,6 +122,8 @@ def run(
         All further settings for a plain source, by the names of ``mlwright.toml``: ``Project(task_split="time:day")``.
     store : str or Path, optional
         The store; by default the nearest ``.mlwright`` upwards, else a new one here.
+    elapsed : float, default=0.0
+        Seconds of the budget that are gone already: what a program took to start.
     listener : callable
         Hears what goes on.
 
@@ -134,12 +139,12 @@ def run(
     RefusedError
         If a check says stop.
     """
-    clock = Deadline(np.inf)
+    clock = Deadline(np.inf, elapsed=elapsed)
     chosen = project_of(source, base=project).having(
         task_target=target, task_budget=budget, task_holdout=holdout, task_trials=trials
     )
     provide(chosen, listener)
-    deadline = Deadline(chosen.budget)
+    deadline = Deadline(chosen.budget, elapsed=clock.elapsed)
 
     def place() -> Store:
         return open_store(named=store, create=True)
@@ -171,6 +176,35 @@ def train(
     champion : Champion, optional
         Whom a retraining will be compared with: its rows keep their side of the split.
     """
+    # Where MLflow is not loaded yet, a process beside loads it while this one reads and fits.
+    beside = Beside() if "mlflow" not in sys.modules and sys.executable else None
+    try:
+        return _train(
+            project,
+            place,
+            decide,
+            beside,
+            deadline=deadline,
+            test=test,
+            champion=champion,
+            listener=listener,
+        )
+    finally:
+        if beside is not None:
+            beside.close()
+
+
+def _train(
+    project: Project,
+    place: Callable[[], Store],
+    decide: Callable[[Trained], tuple[str, Verdict]],
+    beside: Beside | None,
+    *,
+    deadline: Deadline,
+    test: Any,
+    champion: Champion | None,
+    listener: Listener,
+) -> Trained:
     listener(Event("step", "reading"))
     got = read_noted(project.source, query=project.data_query)
     own_test = None if test is None else read_noted(test).table
@@ -186,7 +220,7 @@ def train(
         listener=listener,
     )
     store = place()
-    opening = Tracker.prepare(store)
+    opening = tracker_for(beside, store)
     data = {
         "data": fingerprint(prepared.table),
         "test": None if prepared.test is None else fingerprint(prepared.test),

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mlwright.core.errors import MlwrightError, StoreError, UsageError
+from mlwright.core.files import synced
 from mlwright.tracking.store import Store, sqlite_uri
 
 __all__ = ["import_frames", "open_client", "prepare_database", "quiet_import", "translated"]
@@ -132,7 +133,8 @@ def prepare_database(store: Store) -> None:
         if not store.database.exists():
             with tempfile.TemporaryDirectory(dir=store.tmp) as folder:
                 fresh = Path(folder) / "mlflow.db"
-                _migrate(store, fresh)
+                _migrate(store, fresh, fresh=True)
+                synced(fresh)
                 fresh.replace(store.database)
         else:
             current, newest = _revision(store.database), _newest_revision()
@@ -141,7 +143,8 @@ def prepare_database(store: Store) -> None:
                 _migrate(store, store.database)
 
 
-def _migrate(store: Store, database: Path) -> None:
+def _migrate(store: Store, database: Path, *, fresh: bool = False) -> None:
+    import sqlalchemy.event
     from mlflow.store.db.utils import (
         _initialize_tables,
         _is_empty_database,
@@ -153,6 +156,8 @@ def _migrate(store: Store, database: Path) -> None:
     uri = sqlite_uri(database)
     with translated(f"MLflow's database cannot be made at {database}"):
         engine = create_sqlalchemy_engine(uri)
+        if fresh:  # it has no name yet: it is synced once when it is whole, not after each of some hundred statements
+            sqlalchemy.event.listen(engine, "connect", _unsynced)
         try:
             (_initialize_tables if _is_empty_database(engine) else _upgrade_db)(engine)
         finally:
@@ -161,6 +166,11 @@ def _migrate(store: Store, database: Path) -> None:
         backend = SqlAlchemyStore(uri, store.artifacts.as_uri())
         backend.engine.dispose()
         SqlAlchemyStore._engine_map.pop(uri, None)  # noqa: SLF001 - the file is about to be renamed under it
+
+
+def _unsynced(connection: Any, _: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA journal_mode=MEMORY")
 
 
 def _revision(database: Path) -> str | None:

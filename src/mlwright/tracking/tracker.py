@@ -65,6 +65,9 @@ class Tracker:
         self._open_once()
         return self
 
+    def close(self) -> None:
+        """Let go of what the tracker holds beside this process: nothing, if MLflow is in this one."""
+
     @property
     def store(self) -> Store:
         """The store, at home."""
