@@ -85,7 +85,8 @@ class Beside(Tracker):
     @property
     def store(self) -> Store:
         """The store, at home."""
-        return cast("Store", self.result()._place)
+        self.result()
+        return cast("Store", self._place)
 
     def start_run(
         self,
