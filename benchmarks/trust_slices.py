@@ -60,7 +60,8 @@ def _slices(name: str, task: Task, n_rows: int, draws: int, seed: int) -> dict[s
         seconds.append(time.process_time() - began)
         false += bool(looked.found)
         surprising += any(part.surprising for part in looked.found)
-    rates = {"found": found / draws, "false": false / draws, "false_look": surprising / draws}
+    wrong = None if "hard" in name else false / draws  # there, slices are harder in truth
+    rates = {"found": found / draws, "false": wrong, "false_look": surprising / draws}
     return {"task": name, "rows": n_rows, "draws": draws, **rates, "seconds": float(np.median(seconds))}
 
 
@@ -122,11 +123,16 @@ def _flagged(name: str, bias: float, seed: list[int]) -> bool:
     return found.verdict == FLAGGED
 
 
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
 def markdown(measured: dict[str, Any]) -> str:
     """Return the rates as two tables."""
     meaning = (
         "Found: one category, 3 % of the rows, half of the accuracy. False: any slice where none is planted; *Look*: one "
-        "that the model does not know of. 21 columns; median processor seconds."
+        "that the model does not know of. Where rows are easy and hard by their columns, slices are harder in truth, and only "
+        "*Look* can be false. 21 columns; median processor seconds."
     )
     lines = [
         "## Slices",
@@ -137,7 +143,7 @@ def markdown(measured: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {row['task']} | {row['rows']:,} | {row['draws']} | {row['found']:.2f} | {row['false']:.2f} "
+        f"| {row['task']} | {row['rows']:,} | {row['draws']} | {row['found']:.2f} | {_share(row['false'])} "
         f"| {row['false_look']:.2f} | {row['seconds']:.3f} |"
         for row in measured["slices"]
     ]

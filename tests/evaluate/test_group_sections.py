@@ -53,6 +53,10 @@ def test_the_first_screen_and_the_card_warn(context):
     assert "It does not know that" in summary
     assert "are treated differently" in summary
     assert "It does not know that" in text
+    group = made.parts[1].columns[0].groups[0]
+    rows = [line for line in text.splitlines() if line.startswith("| town = town ")]
+    assert rows[0].startswith(f"| {where([group.condition])} | {group.n_rows:,} | ")
+    assert len(rows) == len(made.parts[1].columns[0].groups)
 
 
 def test_what_was_not_measured_has_no_section(context):
@@ -73,6 +77,9 @@ def test_nothing_from_the_data_becomes_markup(task, hostile):
     said = " ".join(text for part in made.parts for _, text in part.cautions(VOICE))
     assert "script" in said
     assert "<script" not in said.replace("\\<", "")
+    rows = [line for line in card(made).splitlines() if line.startswith("| ") and "script" in line]
+    assert rows
+    assert not any("<script" in row.replace("\\<", "") for row in rows)
     assert "&lt;script&gt;" in page
 
 

@@ -8,6 +8,7 @@ from mlwright.data.schema import Role, TaskKind
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.drivers import drivers
+from mlwright.evaluate.group_words import NamedGroups, where
 from mlwright.evaluate.summary import summary
 from mlwright.evaluate.words import (
     Voice,
@@ -162,7 +163,26 @@ def _analyses(context: ReportContext) -> list[str]:
             f"({ranged(part.precision)}) | {percent(part.recall.share)} ({ranged(part.recall)}) |"
             for part in evaluation.confusion.classes[:50]
         ]
-    return lines
+    return [*lines, *_groups(context)]
+
+
+def _groups(context: ReportContext) -> list[str]:
+    """Return the score of each group of the columns that the user named."""
+    part = context.part(NamedGroups)
+    groups = [group for found in part.columns for group in found.groups] if part else []
+    if not groups:
+        return []
+    head = f"| Group | Rows | {plain(capital(metric_title(context.task.metric)))} | Range |"
+    return [
+        "",
+        head,
+        "|---|---:|---:|---:|",
+        *(
+            f"| {plain(where([group.condition]))} | {group.n_rows:,} | {number(group.score.estimate, pad=True)} "
+            f"| {number(group.score.low, pad=True)} to {number(group.score.high, pad=True)} |"
+            for group in groups
+        ),
+    ]
 
 
 def _ethics(context: ReportContext) -> list[str]:
