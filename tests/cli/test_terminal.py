@@ -134,6 +134,9 @@ def test_the_summary_fits_eighty_columns_and_ends_with_the_next_commands(trained
     assert re.search(r"^found    note: 1 column taken as an identifier", text, re.MULTILINE)
     assert re.search(r"^split    Stratified split", text, re.MULTILINE)
     assert "320 rows to train, 80 kept for the test." in " ".join(text.split())
+    careful = re.search(r"^careful ((?:.|\n {9})*)", text, re.MULTILINE)[1]
+    assert "Measured on 80 rows only: read the ranges" in " ".join(careful.split())
+    assert "taken as an identifier" not in careful  # that stands among what was found
     scores = re.findall(
         r"^  (churn|linear model|always the same answer) +(0\.\d{4})  0\.\d{4} to [01]\.\d{4}$",
         text,

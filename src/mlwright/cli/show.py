@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", "stopped", "token"]
 
 _LABEL = 9  # columns of a summary's labels
+_MOST_CAREFUL = 3  # warnings that are told; the others stand in the report
 _BASELINES = {"dummy": "always the same answer", "linear": "linear model"}
 _STYLES = {"accepted": ("yellow",), "warning": ("yellow",)}
 
@@ -49,7 +50,7 @@ def result(made: RunResult, options: argparse.Namespace, store: str) -> None:
     scores = _stability if made.task["kind"] in ("anomaly", "cluster") else _scores
     lines += [*scores(made, paint), ""]
     if made.in_words:
-        lines += [*_field("in words", made.in_words["lead"], paint), ""]
+        lines += [*_field("in words", made.in_words["lead"], paint), *_careful(made, paint), ""]
     proof = f"{made.proven_rows:,} rows gave the same features and predictions in training, batch and serving"
     lines += _field("proven", proof, paint)
     gate_style = {True: ("bold", "green"), False: ("bold", "yellow")}.get(made.gate["passed"], ("bold",))
@@ -78,6 +79,17 @@ def _found(made: RunResult, paint: Paint) -> list[str]:
         first = paint(word, *_STYLES.get(word, ())) + first[len(word) :]
         lines += [paint(label, "bold") + first, *(" " * (_LABEL + 2) + line for line in rest)]
     return lines or _field("found", "nothing odd in the data", paint)
+
+
+def _careful(made: RunResult, paint: Paint) -> list[str]:
+    """Return what the report warns of beside the findings, which stand further up."""
+    found = tuple(finding["what"] for finding in made.findings)
+    texts = [said["text"] for said in made.in_words["cautions"] if not said["text"].startswith(found)]
+    lines: list[str] = []
+    for text in texts[:_MOST_CAREFUL]:
+        lines += _field("" if lines else "careful", text, paint, ("bold", "yellow"))
+    more = len(texts) - _MOST_CAREFUL
+    return [*lines, *(_field("", f"and {more} more in the report", paint) if more > 0 else [])]
 
 
 def _split(made: RunResult) -> str:

@@ -43,7 +43,7 @@ def _calibration_error(context: ReportContext) -> str:
     said = (
         "So nothing says that they are off."
         if found.is_chance
-        else f"So they are off by more than chance: about {_points(found.debiased)} points without what chance adds."
+        else f"So they are off by more than chance: by {_points(found.debiased)} points, as a root mean square without what chance adds."
     )
     return section(
         "calibration-error",
