@@ -304,6 +304,22 @@ def _dirty_contexts() -> Iterator[CheckContext]:
                 Column("created_at", Kind.DATETIME, dtype="timestamp"),
             ),
         }
+        place = np.concatenate([np.arange(300), np.arange(60)])
+        amount = np.asarray(clean.columns["amount"], np.float64)[place]
+        high = amount > np.median(amount)
+        tested = np.isin(np.arange(n_rows), _split(n_rows).test).astype(float)
+        extra |= {
+            "twin": (
+                pa.array(2.0 * amount),
+                Column("twin", Kind.NUMERIC, dtype="float"),
+            ),
+            "half": (pa.array(np.where(high, "upper", "lower")), Column("half", Kind.CATEGORICAL)),
+            "answer": (
+                pa.array([None if gone else float(row) for row, gone in zip(place, high, strict=True)]),
+                Column("answer", Kind.NUMERIC, dtype="float"),
+            ),
+            "later": (pa.array(tested[place]), Column("later", Kind.NUMERIC, dtype="float")),
+        }
         columns = list(clean.table.schema.columns)
         for name, (values, column) in extra.items():
             arrow = arrow.append_column(name, values)
@@ -314,7 +330,14 @@ def _dirty_contexts() -> Iterator[CheckContext]:
             task = Task(task.kind, task.target, task.metric, (*task.labels, "rare"))
         contract = Contract((Expected("amount", Kind.NUMERIC, high=1.0), Expected("same", Kind.CATEGORICAL)))
         yield CheckContext(
-            table, table.columns(), y, task, ("plan", "key"), _split(n_rows), contract=contract, now=86_400.0
+            table,
+            table.columns(),
+            y,
+            task,
+            ("plan", "key", "half"),
+            _split(n_rows),
+            contract=contract,
+            now=86_400.0,
         )
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from mlwright.data.checks.base import Check, CheckContext
 from mlwright.data.checks.wording import plural, share
 from mlwright.data.findings import Finding, Severity
-from mlwright.data.schema import TaskKind
+from mlwright.data.schema import Task, TaskKind
 
 __all__ = ["Imbalance"]
 
 _RARE = 0.05
 _VERY_RARE = 0.01
 _FEW_ROWS = 20
+_DECIDED = ("accuracy", "balanced_accuracy", "f1", "mcc", "cost")  # metrics that a threshold is chosen for
 
 
 class Imbalance(Check):
@@ -42,7 +43,24 @@ class Imbalance(Check):
         severity = Severity.WARN if part < _VERY_RARE or count < _FEW_ROWS else Severity.INFO
         label = labels[rarest] if rarest < len(labels) else rarest
         what = (
-            f"The rarest class {label!r} has {plural(count, 'row')} of {len(codes):,} ({share(float(part))})."
+            f"The rarest class {label!r} has {plural(count, 'row')} of {len(codes):,} ({share(float(part))}): to never say it "
+            f"would be right for {share(1 - float(part))} of the rows."
         )
-        advice = "Judge by pr_auc, log_loss or balanced_accuracy, not by accuracy; bring more rows of it if you can."
-        return [Finding(self.kind, severity, (context.task.target,), what, advice)]
+        return [Finding(self.kind, severity, (context.task.target,), what, _advice(context.task))]
+
+
+def _advice(task: Task) -> str:
+    """Return by what such a class should be judged, and what decides when it is called."""
+    if task.metric == "accuracy":
+        judged = "Judge by pr_auc, log_loss or balanced_accuracy (`--metric`), not by accuracy"
+    else:
+        judged = f"It is judged by {task.metric}, not by accuracy"
+    if task.kind is not TaskKind.BINARY:
+        return f"{judged}; bring more rows of it if you can."
+    if task.metric in _DECIDED:
+        called = "its label is called from the probability on that is best out of fold"
+    elif task.costs is not None:
+        called = f"its label is called from a probability of {task.cut:.3g} on, by what misses cost"
+    else:
+        called = "its label is called from a probability of 0.5 on, seldom that is, unless `[costs]` say what misses cost"
+    return f"{judged}; {called}; bring more rows of it if you can."
