@@ -70,7 +70,7 @@ def shifts(
     >>> draw = np.random.default_rng(0)
     >>> found = shifts({"x": draw.normal(size=500)}, {"x": draw.normal(1.0, size=500)})
     >>> round(found["x"].size, 2)
-    0.38
+    0.4
     """
     return {
         name: _shift(values, test[name], groups, show=name not in hidden) for name, values in train.items()
