@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import string
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from mlwright.data.values import Coded
-from mlwright.features.text_score import TextScore
+from mlwright.features.text_score import TextScore, _logistic
 from mlwright.features.text_statistics import TextStatistics
 from mlwright.features.vocabulary import Vocabulary, words
 
@@ -124,3 +126,17 @@ def test_statistics_are_those_that_one_counts_by_hand():
         2.0,
         2.0,
     ]
+
+
+def test_fits_side_by_side_give_the_same_bits_as_one_after_the_other():
+    """liblinear draws from one sequence a process, which fits in threads would share."""
+    matrix = sparse.random(1_500, 800, density=0.03, random_state=0, format="csr")
+    target = (np.random.default_rng(0).random(1_500) < 0.5).astype(float)
+
+    def fitted(seed):
+        return _logistic(matrix, target, 0.05, seed)[0].tobytes()
+
+    seeds = [1, 2] * 4
+    alone = [fitted(seed) for seed in seeds]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(fitted, seeds)) == alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -22,6 +23,9 @@ from mlwright.features.vocabulary import MAX_CHARACTERS, Vocabulary, words
 __all__ = ["TextScore"]
 
 _MOST_ROWS, _MOST_CHARACTERS = 50_000, 25_000_000  # that the model is fitted on
+_LIBLINEAR = (
+    threading.Lock()
+)  # its random numbers are one sequence a process: two fits at once would share them
 
 
 class TextScore(Transform):
@@ -236,7 +240,7 @@ def _logistic(matrix: Any, target: Floats, alpha: float, seed: int) -> tuple[Flo
     regression = LogisticRegression(
         C=1 / alpha, solver="liblinear", dual=True, max_iter=100, random_state=seed % 2**31
     )
-    with warnings.catch_warnings():
+    with _LIBLINEAR, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a near solution serves as well
         regression.fit(matrix, target.astype(np.int64))
     return regression.coef_[0], float(regression.intercept_[0])

@@ -199,6 +199,7 @@ class Project:
     serve_shadow: str | None = None
     serve_canary: float = 0.0
     folder: Path | None = None
+    accepted: tuple[str, ...] = ()  # with earlier versions of the model: no setting, a retraining knows them
 
     def __post_init__(self) -> None:
         defaults = {f.name: f.default for f in fields(self)}
@@ -250,6 +251,11 @@ class Project:
     def having(self, **changes: Any) -> Project:
         """Return a project with the fields that are not None changed."""
         return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """The codes of findings that stop no run, by these settings or since an earlier version."""
+        return tuple(dict.fromkeys((*self.checks_accept, *self.accepted)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys as a JSON tree, to be kept: without tables in memory and without passwords."""

@@ -121,6 +121,7 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
         for f in plan["findings"]
     ]
     project = Project.from_json(plan["project"], Path(plan["folder"]))
+    project = project.having(accepted=tuple(plan.get("accepted", ())))
     prepared = Prepared(table, Task.from_json(plan["task"]), findings, split, test, tuple(plan["notes"]))
     trials = [TrialResult.from_json(tree) for tree in plan["trials"]]
     return Recorded(run_id, project, prepared, trials, plan.get("choices", {}), lineage, plan["sha256"])

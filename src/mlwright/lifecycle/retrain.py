@@ -73,6 +73,8 @@ def retrain(
 ) -> RunResult:
     """Train a challenger on new data, compare it with the champion, and promote it only if the gate says so.
 
+    Findings that the champion was accepted with stop the challenger no more, and its report names them.
+
     Parameters
     ----------
     name : str
@@ -96,7 +98,7 @@ def retrain(
     model = project.name if project is not None else name
     champion = resolve(opened, f"{model}@champion")
     past = recorded(StoredFiles(opened), opened, champion.run_id)
-    chosen = _project(project or past.project, source, budget)
+    chosen = _project(project or past.project, source, budget).having(accepted=past.project.accepts)
     provide(chosen, listener)
     listener(Event("note", f"version {champion.version} of {model} serves; training a challenger"))
     whom = Champion(champion.version, past.pinned, past.prepared.table.schema)

@@ -216,7 +216,7 @@ def _train(
         test=own_test,
         pinned=None if champion is None else champion.pinned,
         hashes=hashes,
-        notes=got.notes,
+        notes=[*got.notes, *_accepted_once(project)],
         listener=listener,
     )
     store = place()
@@ -373,7 +373,8 @@ def _record(
         "schema": prepared.table.schema.to_json(),
         "task": prepared.task.to_json(),
         "split": prepared.split.to_json(),
-        "findings": [finding.to_json() for finding in prepared.findings],
+        "findings": _findings(prepared, project),
+        "accepted": list(project.accepted),
         "notes": list(prepared.notes),
         "trials": built.contents.lineage["trials"],
         "choices": built.study.choices,
@@ -391,6 +392,17 @@ def _record(
         },
     )
     return run_id
+
+
+def _findings(prepared: Prepared, project: Project) -> list[dict[str, Any]]:
+    accepts = project.accepts
+    return [finding.to_json() | {"accepted": finding.code in accepts} for finding in prepared.findings]
+
+
+def _accepted_once(project: Project) -> list[str]:
+    """Return what to say for good of findings that earlier versions were accepted with."""
+    codes = ", ".join(project.accepted)
+    return [f"earlier versions of this model were accepted with these findings: {codes}"] if codes else []
 
 
 def _parts(built: Built | Found) -> dict[str, Any]:
@@ -462,7 +474,7 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
             for name, baseline in evaluation.baselines.items()
         },
         split=split,
-        findings=[finding.to_json() for finding in prepared.findings],
+        findings=_findings(prepared, trained.project),
         seconds=round(seconds, 3),
         trials=len(trained.built.study.results),
         alias=trained.alias,

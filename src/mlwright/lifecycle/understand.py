@@ -39,9 +39,9 @@ def checked(
     """
     findings = run_checks(context, project.checks_accept)
     for finding in findings:
-        accepted = finding.code in project.checks_accept
+        accepted = finding.code in project.accepts
         listener(Event("finding", finding.what, finding.to_json() | {"accepted": accepted}))
-    stopped = refused(findings, project.checks_accept)
+    stopped = refused(findings, project.accepts)
     if stopped and refuse:
         raise RefusedError(
             f"{stopped[0].code}: {stopped[0].what.rstrip('.')}",
@@ -83,5 +83,5 @@ def raw_schema(raw: pa.Table, project: Project) -> Schema:
             )
     kinds = {name: Kind(kind) for name, kind in project.data_kinds.items()}
     schema = infer(raw, target=project.task_target, roles=roles, kinds=kinds)
-    found = [name for name in personal_columns(raw, schema) if f"pii:{name}" not in project.checks_accept]
+    found = [name for name in personal_columns(raw, schema) if f"pii:{name}" not in project.accepts]
     return schema.marked([*project.data_pii, *found])
