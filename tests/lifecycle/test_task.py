@@ -91,6 +91,7 @@ def test_weights_and_exposures_that_cannot_be_used(target, settings, changes, sa
         ("left", {"data_exposure": "years"}, "an exposure divides a number"),
         ("amount", {"costs_false_positive": 1.0}, "costs are of two classes"),
         ("left", {"costs_false_positive": 0.0, "costs_false_negative": 0.0}, "both costs are 0"),
+        ("amount", {"costs_capacity": "2 %"}, "a capacity limits"),
         ("amount", {"task_metric": "pinball"}, "go together"),
         ("amount", {"task_metric": "mae", "task_quantile": 0.9}, "go together"),
         ("amount", {"task_metric": "roc_auc"}, "does not fit a task of kind regression"),
@@ -108,7 +109,13 @@ def test_options_that_do_not_fit(target, settings, said):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"task_quantile": 1.5}, {"costs_false_positive": -1.0}, {"task_metric": "rsme"}, {"task_metric": 7}],
+    [
+        {"task_quantile": 1.5},
+        {"costs_false_positive": -1.0},
+        {"task_metric": "rsme"},
+        {"task_metric": 7},
+        *({"costs_capacity": text} for text in ("200", "0 %", "100%", "200 of 200", "3 of 0", "-2 %", 0.02)),
+    ],
 )
 def test_values_that_a_key_does_not_take(settings):
     with pytest.raises(ProjectError):
@@ -121,6 +128,35 @@ def test_a_quantile_and_costs_bring_their_metric():
     assert (task.metric, task.costs, task.cut) == ("cost", (1.0, 4.0), 0.2)
     task = prepared("left", costs_false_negative=4.0, task_metric="roc_auc").task
     assert (task.metric, task.cut) == ("roc_auc", 0.2)
+
+
+def test_a_capacity_raises_the_threshold_that_costs_alone_would_have():
+    assert Project(costs_capacity="200 of 10000").capacity == Project(costs_capacity="2%").capacity == 0.02
+    random = np.random.default_rng(3)
+    chance = random.beta(1, 3, 500)
+    y, predicted = (random.random(500) < chance).astype(float), chance[:, None]
+    called = {}
+    for name, settings in {
+        "few": {"costs_capacity": "3 %"},
+        "few, with costs": {"costs_capacity": "3 %", "costs_false_negative": 4.0},
+        "costs": {"costs_false_negative": 4.0},
+        "many, with costs": {"costs_capacity": "99 %", "costs_false_negative": 4.0},
+        "few, by F1": {"costs_capacity": "3 %", "task_metric": "f1"},
+        "many, by AUC with costs": {
+            "costs_capacity": "99 %",
+            "costs_false_negative": 4.0,
+            "task_metric": "roc_auc",
+        },
+    }.items():
+        task = decided(prepared("left", **settings).task, y, predicted, None)
+        assert Task.from_json(task.to_json()) == task
+        called[name] = np.count_nonzero(chance >= task.cut)
+    assert called["few"] == called["few, with costs"] == called["few, by F1"] == 15
+    assert called["many, with costs"] == called["costs"] > 200
+    assert called["many, by AUC with costs"] == np.count_nonzero(chance >= 0.2)
+    # A limit is kept where too few rows of a class could tell a best threshold.
+    task = prepared("left", costs_capacity="3 %", costs_false_negative=4.0).task
+    assert np.count_nonzero(chance >= decided(task, np.zeros(500), predicted, None).cut) == 15
 
 
 def test_grades_are_classes_in_order_however_they_are_named():

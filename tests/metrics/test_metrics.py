@@ -16,6 +16,7 @@ from mlwright.core.kinds import METRICS
 from mlwright.data.schema import Task, TaskKind
 from mlwright.metrics import MeanMetric, best_threshold, decide, for_task, get, of, register
 from mlwright.metrics.decision import MCC, Accuracy, BalancedAccuracy, Cost
+from mlwright.metrics.threshold import capacity_threshold
 
 SEEDS = st.integers(0, 2**31)
 QUANTILE = 0.8
@@ -211,6 +212,24 @@ def test_predictions_out_of_range_are_finite_and_bad():
 
 
 DECIDING = [Accuracy(), BalancedAccuracy(), get("f1"), MCC(), Cost(), Cost(1, 9), Cost(7, 2), Accuracy(0.3)]
+
+
+@given(seed=SEEDS, n=st.integers(1, 60), levels=st.integers(1, 60), capacity=st.floats(0.01, 0.99))
+def test_a_capacity_calls_as_many_as_it_can_and_no_more(seed, n, levels, capacity):
+    p = np.random.default_rng(seed).integers(0, levels + 1, n) / (levels + 1)
+    called = np.count_nonzero(p >= capacity_threshold(p, capacity))
+    assert called <= capacity * n * (1 + 1e-9)
+    # Whoever is next would be one too many, with all who share the probability.
+    more = np.count_nonzero(p >= p[p < capacity_threshold(p, capacity)].max())
+    assert more > capacity * n
+
+
+def test_a_capacity_that_nothing_can_hold():
+    assert capacity_threshold(np.ones(5), 0.4) == 1.0
+    assert capacity_threshold(np.array([0.3]), 0.5) == pytest.approx(0.65)
+    for probability, capacity in ((np.empty(0), 0.5), (np.ones(3), 0.0), (np.ones(3), 1.0)):
+        with pytest.raises(ParameterError, match="capacity_threshold"):
+            capacity_threshold(probability, capacity)
 
 
 @pytest.mark.parametrize("metric", DECIDING, ids=lambda metric: f"{metric.name}-{metric.threshold:.2f}")

@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         task_quantile=options.quantile,
         costs_false_positive=options.false_positive,
         costs_false_negative=options.false_negative,
+        costs_capacity=options.capacity,
         task_contamination=options.contamination,
         task_split=options.split,
         task_holdout=options.holdout,

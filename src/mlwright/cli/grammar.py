@@ -143,6 +143,9 @@ def _training(command: Any) -> None:
         "--false-positive", metavar="COST", type=float, help="what a false alarm costs (two classes)"
     )
     run.add_argument("--false-negative", metavar="COST", type=float, help="what a miss costs (two classes)")
+    run.add_argument(
+        "--capacity", metavar="SHARE", help='how many may be called: "2 %%" or "200 of 10000" (two classes)'
+    )
     run.add_argument("--time", metavar="COLUMN", help="the column that orders the rows")
     run.add_argument("--group", metavar="COLUMN", help="rows of one group stay on one side of the split")
     run.add_argument(

@@ -234,6 +234,8 @@ class Task:
         The column that the target is divided by: what is predicted is the rate for one unit of it.
     costs : (float, float), optional
         What a false positive and a false negative cost (binary only).
+    capacity : float, optional
+        The share of the rows that may be called the second class, above 0 and below 1 (binary only).
     threshold : float, optional
         The second class is called from this probability on (binary); see `cut`. A row is called an anomaly from this
         score on (anomaly).
@@ -253,6 +255,7 @@ class Task:
     weight: str | None = None
     exposure: str | None = None
     costs: tuple[float, float] | None = None
+    capacity: float | None = None
     threshold: float | None = None
 
     @property
@@ -338,5 +341,6 @@ _OPTIONS: dict[str, Callable[[Any], bool]] = {
     "weight": _is_name,
     "exposure": _is_name,
     "costs": _are_costs,
+    "capacity": _is_share,
     "threshold": _is_share,
 }

@@ -48,13 +48,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line through (x, y) points; `whiskers` hold one (low, high) a point and make the points marks."""
+    """One line through (x, y) points; `whiskers` hold one (low, high) a point and make the points marks, `band` a band."""
 
     label: str
     points: Sequence[tuple[float, float]]
     whiskers: Sequence[tuple[float, float]] = ()
     series: int = 0
     stroke: bool = True
+    band: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,7 @@ def lines(
     description: str,
     square: bool = False,
     steps: bool = False,
+    mark: float | None = None,
 ) -> str:
     """Return lines over two axes.
 
@@ -249,10 +251,12 @@ def lines(
         Both axes are shares from 0 to 1, with a diagonal.
     steps : bool, default=False
         Draw steps between points.
+    mark : float, optional
+        Where an upright rule stands, such as a threshold.
     """
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for _, y in line.points] + [
-        v for s in series for pair in s.whiskers for v in pair
+        v for s in series for pair in (*s.whiskers, *s.band) for v in pair
     ]
     legend = len(series) > 1
     top = 48 if legend else 30
@@ -264,6 +268,15 @@ def lines(
         drawn.append(_rule(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "diagonal"))
     for line in series:
         places = [(frame.x(x), frame.y(y)) for x, y in line.points]
+        if line.band:
+            known = [
+                (x, frame.y(low), frame.y(high))
+                for (x, _), (low, high) in zip(places, line.band, strict=True)
+                if math.isfinite(low) and math.isfinite(high)
+            ]
+            around = [(x, low) for x, low, _ in known] + [(x, high) for x, _, high in reversed(known)]
+            if around:
+                drawn.append(f'<path d="{_path(around, steps=False)}Z" class="band a{line.series}"/>')
         if line.stroke and places:
             drawn.append(f'<path d="{_path(places, steps=steps)}" class="l{line.series}"/>')
         for (x, _), (low, high) in zip(places, line.whiskers, strict=False):
@@ -272,6 +285,8 @@ def lines(
             drawn += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" class="s{line.series}"/>' for x, y in places
             ]
+    if mark is not None:
+        drawn.append(_rule(frame.x(mark), frame.top, frame.x(mark), frame.bottom, "mark"))
     return _svg(frame.bottom + 42, title, description, drawn)
 
 

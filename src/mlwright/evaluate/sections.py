@@ -15,6 +15,7 @@ from mlwright.evaluate.effects_section import EFFECTS
 from mlwright.evaluate.fairness_section import FAIRNESS
 from mlwright.evaluate.honesty_section import CALIBRATION_ERROR, SELECTION
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
+from mlwright.evaluate.money_section import MONEY
 from mlwright.evaluate.score_section import READINESS
 from mlwright.evaluate.slices_section import SLICES
 from mlwright.evaluate.words import capital, metric_note, metric_title, number, percent
@@ -293,6 +294,7 @@ SECTIONS: tuple[Section, ...] = (
     # how good it is
     Section("scores", "Scores", results.scores),
     Section("decisions", "Right and wrong", results.decisions),
+    MONEY,
     Section("errors", "How far off", results.errors),
     Section("calibration", "Probabilities", results.calibration),
     CALIBRATION_ERROR,

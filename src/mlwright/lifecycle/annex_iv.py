@@ -278,6 +278,7 @@ def _design(dossier: Dossier) -> list[str]:
         ("Classes", "manifest.json/task/labels"),
         ("Threshold of the decision", "manifest.json/task/threshold"),
         ("Costs of a false positive and a false negative", "manifest.json/task/costs"),
+        ("Share of the records that may be called", "manifest.json/task/capacity"),
         ("Latency budget of a record", "plan.json/project/task.latency"),
         ("Quality setting", "plan.json/project/task.quality"),
     )

@@ -11,7 +11,9 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate.calibration_error import CalibrationError, calibration_error
 from mlwright.evaluate.coverage import Coverage, coverage
+from mlwright.evaluate.money import Money, money
 from mlwright.evaluate.selection import Selection, selection
+from mlwright.lifecycle.task import weights_of
 from mlwright.metrics import of
 from mlwright.search import StudyResult
 from mlwright.search.conform import conform
@@ -19,7 +21,7 @@ from mlwright.search.conform import conform
 if TYPE_CHECKING:
     from mlwright.lifecycle.parts import Measured
 
-__all__ = ["calibration_part", "coverage_part", "selected", "selection_part"]
+__all__ = ["calibration_part", "coverage_part", "money_part", "selected", "selection_part"]
 
 
 def _clusters(measured: Measured) -> np.ndarray | None:
@@ -71,6 +73,21 @@ def calibration_part(measured: Measured) -> CalibrationError | None:
     else:
         chance, came = predicted.max(axis=1), (predicted.argmax(axis=1) == truth).astype(np.float64)
     return calibration_error(chance, came, seed=measured.project.task_seed)
+
+
+def money_part(measured: Measured) -> Money | None:
+    """Return what decisions cost at every threshold, and how many there are; None where nobody said what counts."""
+    task = measured.task
+    if task.kind is not TaskKind.BINARY or (task.costs is None and task.capacity is None):
+        return None
+    return money(
+        task,
+        measured.truth,
+        measured.predicted,
+        weights=weights_of(measured.rows, task),
+        seed=measured.project.task_seed,
+        **measured.units,
+    )
 
 
 def _half(truth: Floats, clusters: np.ndarray | None, seed: int) -> np.ndarray:

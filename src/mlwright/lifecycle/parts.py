@@ -14,7 +14,7 @@ from mlwright.evaluate.context import Part
 from mlwright.evaluate.evaluation import Evaluation
 from mlwright.lifecycle.effects import effects
 from mlwright.lifecycle.groups import fairness_of, slices_of
-from mlwright.lifecycle.number_parts import calibration_part, coverage_part, selection_part
+from mlwright.lifecycle.number_parts import calibration_part, coverage_part, money_part, selection_part
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.quickness import quickness
 from mlwright.search import StudyResult
@@ -70,6 +70,7 @@ class Measured:
 # Each gives its part, or None where it does not apply. In the order of the report.
 MEASURES: tuple[Callable[[Measured], Part | None], ...] = (
     selection_part,
+    money_part,
     calibration_part,
     slices_of,
     fairness_of,

@@ -23,6 +23,7 @@ __all__ = ["FILE", "KEYS", "Project", "load_project", "slug", "without_password"
 FILE = "mlwright.toml"
 _LATENCY, _SLACK = "150us", 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_CAPACITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%|([0-9]+) of ([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ class _Constant:
 
     def __str__(self) -> str:
         return "'baseline', a class, or a number"
+
+
+@dataclass(frozen=True, slots=True)
+class _Capacity:
+    """A share of the records, or so many of so many."""
+
+    def allows(self, value: Any) -> bool:
+        return _share_called(value) is not None
+
+    def __str__(self) -> str:
+        return "a share such as 2 % or a count such as 200 of 10000; more than none, and not all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,7 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "task.seed": Number(0, 2**31 - 1, integer=True),
         "costs.false_positive": Number(0.0),
         "costs.false_negative": Number(0.0),
+        "costs.capacity": _Capacity(),
         "checks.accept": _Texts(),
         "checks.ban": _Texts(),
         "fairness.groups": _Texts(),
@@ -187,6 +200,7 @@ class Project:
     task_seed: int = 0
     costs_false_positive: float | None = None
     costs_false_negative: float | None = None
+    costs_capacity: str | None = None
     checks_accept: tuple[str, ...] = ()
     checks_ban: tuple[str, ...] = ()
     fairness_groups: tuple[str, ...] = ()
@@ -234,6 +248,11 @@ class Project:
         return self.latency if self.task_latency is not None else _SLACK * self.latency
 
     @property
+    def capacity(self) -> float | None:
+        """The share of the records that may be called the second class; None without a limit."""
+        return _share_called(self.costs_capacity)
+
+    @property
     def needs_target(self) -> bool:
         """Whether the task is one with a target, which it is unless the project says otherwise."""
         return self.task_kind is None or TaskKind(self.task_kind).needs_target
@@ -272,6 +291,16 @@ class Project:
             key.replace(".", "_"): tuple(v) if isinstance(v, list) else v for key, v in tree.items()
         }
         return cls(**values, folder=folder)
+
+
+def _share_called(value: Any) -> float | None:
+    """Return the share that ``2 %`` or ``200 of 10000`` says, above 0 and below 1; None for anything else."""
+    found = _CAPACITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return None
+    percent, count, total = found.groups()
+    called, of = (float(percent), 100.0) if percent is not None else (float(count), float(total))
+    return called / of if 0 < called < of else None
 
 
 def without_password(source: str) -> str:

@@ -16,6 +16,7 @@ from mlwright.data.target import infer_task, target_values
 from mlwright.data.weights import row_weights
 from mlwright.lifecycle.project import Project
 from mlwright.metrics import DecisionMetric, best_threshold, get, of
+from mlwright.metrics.threshold import capacity_threshold
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +70,7 @@ def task_of(table: Table, target: str, project: Project, *, strict: bool = True)
         weight=project.data_weight,
         exposure=project.data_exposure,
         costs=costs,
+        capacity=project.capacity,
     )
     _refuse_metric(task)
     if (task.metric == "pinball") != (task.quantile is not None):
@@ -80,6 +82,12 @@ def task_of(table: Table, target: str, project: Project, *, strict: bool = True)
     if costs is not None and task.kind is not TaskKind.BINARY:
         raise UsageError(
             "costs are of two classes", got=f"a task of kind {task.kind}", fix="leave [costs] out"
+        )
+    if task.capacity is not None and task.kind is not TaskKind.BINARY:
+        raise UsageError(
+            "a capacity limits how many rows are called one of two classes",
+            got=f"a task of kind {task.kind}",
+            fix="leave costs.capacity out",
         )
     if task.exposure is not None and task.kind is not TaskKind.REGRESSION:
         raise UsageError(
@@ -197,7 +205,8 @@ def own_test(raw: pa.Table, schema: Schema, task: Task) -> Table:
 def decided(task: Task, y: Floats, predicted: Floats, weights: Floats | None) -> Task:
     """Return the task with the threshold that is best on out-of-fold predictions, where its metric is of decisions.
 
-    With less than 30 rows of a class the threshold stays what the costs say, or 0.5.
+    With less than 30 rows of a class the threshold stays what the costs say, or 0.5. A capacity that it would exceed
+    raises it; without costs and a metric of decisions the whole capacity is used.
 
     Parameters
     ----------
@@ -207,14 +216,13 @@ def decided(task: Task, y: Floats, predicted: Floats, weights: Floats | None) ->
     weights : ndarray of shape (n_rows,), optional
     """
     metric = of(task)
-    if (
-        task.kind is not TaskKind.BINARY
-        or task.threshold is not None
-        or not isinstance(metric, DecisionMetric)
-    ):
+    if task.kind is not TaskKind.BINARY or task.threshold is not None:
         return task
     rows = ~np.isnan(predicted[:, 0])
-    if min((y[rows] == code).sum() for code in (0, 1)) < _LEAST_OF_A_CLASS:
-        return task
-    chosen = best_threshold(y[rows], predicted[rows], metric, None if weights is None else weights[rows])
+    decides, chosen = isinstance(metric, DecisionMetric), None
+    if decides and min((y[rows] == code).sum() for code in (0, 1)) >= _LEAST_OF_A_CLASS:
+        chosen = best_threshold(y[rows], predicted[rows], metric, None if weights is None else weights[rows])
+    if task.capacity is not None and rows.any():
+        own = task.cut if chosen is None and (decides or task.costs is not None) else chosen
+        chosen = max(own or 0.0, capacity_threshold(predicted[rows, 0], task.capacity))
     return replace(task, threshold=chosen)

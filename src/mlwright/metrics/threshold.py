@@ -9,7 +9,7 @@ from mlwright.core.types import Floats
 from mlwright.metrics.base import Metric
 from mlwright.metrics.decision import DecisionMetric
 
-__all__ = ["best_threshold"]
+__all__ = ["best_threshold", "capacity_threshold"]
 
 
 def best_threshold(y: Floats, probability: Floats, metric: Metric, weights: Floats | None = None) -> float:
@@ -69,6 +69,45 @@ def best_threshold(y: Floats, probability: Floats, metric: Metric, weights: Floa
     ] = -np.inf  # none is called from 1 on where one is at 1
     best = np.flatnonzero(gains >= gains.max())
     return float(cuts[best[np.argmin(np.abs(cuts[best] - own))]])
+
+
+def capacity_threshold(probability: Floats, capacity: float) -> float:
+    """Return the lowest threshold that calls at most a share `capacity` of the rows: the highest probabilities.
+
+    It lies in the middle between the lowest probability that is called and the next below it. Where too many rows share
+    the highest probability, none is called; where that is 1, there is no such threshold and 1 is returned.
+
+    Parameters
+    ----------
+    probability : ndarray of shape (n_rows,)
+        P(second class) of rows that the model was not fitted on, 0 to 1.
+    capacity : float
+        Above 0 and below 1.
+
+    Raises
+    ------
+    ParameterError
+        If there are no rows or `capacity` is out of range.
+
+    Examples
+    --------
+    >>> round(capacity_threshold(np.array([0.1, 0.2, 0.3, 0.4, 0.8]), 0.4), 3)
+    0.35
+    """
+    if not 0 < capacity < 1:
+        raise ParameterError(
+            "capacity_threshold: capacity", got=capacity, allowed="more than 0 and less than 1"
+        )
+    if not len(probability):
+        raise ParameterError("capacity_threshold: probability", got="no rows", allowed="a row or more")
+    levels, counts = np.unique(probability, return_counts=True)
+    called = _from_each_on(
+        counts.astype(np.float64)
+    )  # cut i calls the levels from i on; the last one calls none
+    cut = int(np.argmax(called <= capacity * len(probability) * (1 + 1e-12)))
+    below, above = levels[cut - 1], levels[cut] if cut < len(levels) else 1.0
+    middle = below + (above - below) / 2
+    return float(middle if middle > below else above)
 
 
 def _from_each_on(values: Floats) -> Floats:
