@@ -88,6 +88,8 @@ def measure(
         rows, scored, basis = kept, predicted, "test"
         shown = np.arange(len(truth))
     seed, units = project.task_seed, resampled_units(rows, split)
+    trained = prepared.table.take(split.train)
+    train_units, train_weights = resampled_units(trained, split), weights_of(trained, task)
     evaluation = evaluate(
         task,
         truth[shown],
@@ -100,7 +102,7 @@ def measure(
         **units,
     )
     if kept is None:  # the search chose by these rows
-        luck = selected(task, study, truth, seed=seed)
+        luck = selected(task, study, truth, units=train_units, weights=train_weights, seed=seed)
         evaluation = evaluation.lowered(0.0 if luck is None else luck.optimism)
     repeats, most = _ROUGH if rough else _THOROUGH
     walks = sum(m.model.n_iterations_ for m in study.ensemble.members if m.model.grows)
@@ -131,6 +133,8 @@ def measure(
         truth=truth[shown],
         predicted=scored,
         train_truth=target_values(prepared.table, task)[split.train],
+        train_units=train_units,
+        train_weights=train_weights,
         units=units,
         predict=predict,
         rough=rough,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlwright.core import seeds
-from mlwright.core.types import Floats
+from mlwright.core.types import Floats, Json
 from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate.calibration_error import CalibrationError, calibration_error
 from mlwright.evaluate.coverage import Coverage, coverage
@@ -51,16 +51,42 @@ def coverage_part(measured: Measured) -> Coverage | None:
 
 def selection_part(measured: Measured) -> Selection | None:
     """Return what choosing among the trials adds to the best one's score, from their predictions out of fold."""
-    return selected(measured.task, measured.study, measured.train_truth, seed=measured.project.task_seed)
+    return selected(
+        measured.task,
+        measured.study,
+        measured.train_truth,
+        units=measured.train_units,
+        weights=measured.train_weights,
+        seed=measured.project.task_seed,
+    )
 
 
-def selected(task: Task, study: StudyResult, y: Floats, *, seed: int) -> Selection | None:
-    """Return the same of a study's trials that were fitted on all folds; the dummy was no choice."""
+def selected(
+    task: Task, study: StudyResult, y: Floats, *, units: Json, weights: Floats | None, seed: int
+) -> Selection | None:
+    """Return the same of a study's trials that were fitted on all folds; the dummy was no choice.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_train,)
+    units : dict
+        ``groups`` or ``blocks`` of the training rows, which are drawn together; {} if each row is its own.
+    weights : ndarray of shape (n_train,), optional
+        How much each row counts.
+    """
     tried = [r.predicted for r in study.results if r.complete and r.trial.model != "dummy"]
     if len(tried) < 2:
         return None
     rows = np.flatnonzero(np.all([np.isfinite(one).all(axis=1) for one in tried], axis=0))
-    return selection(of(task), y[rows], [one[rows] for one in tried], seed=seed)
+    together = next(iter(units.values()), None)
+    return selection(
+        of(task),
+        y[rows],
+        [one[rows] for one in tried],
+        units=None if together is None else together[rows],
+        weights=None if weights is None else weights[rows],
+        seed=seed,
+    )
 
 
 def calibration_part(measured: Measured) -> CalibrationError | None:

@@ -44,6 +44,10 @@ class Measured:
         By the final model, or out of fold where none are kept.
     train_truth : ndarray of shape (n_train,)
         Of the training rows, in the order of ``study.predicted``.
+    train_units : dict
+        As `units`, of the training rows.
+    train_weights : ndarray of shape (n_train,) or None
+        How much each of them counts.
     units : dict
         ``groups`` or ``blocks``: rows that intervals draw together.
     predict : callable
@@ -62,6 +66,8 @@ class Measured:
     truth: Floats = field(repr=False)
     predicted: Floats = field(repr=False)
     train_truth: Floats = field(repr=False)
+    train_units: Json = field(repr=False)
+    train_weights: Floats | None = field(repr=False)
     units: Json = field(repr=False)
     predict: Callable[[Columns], Floats] = field(repr=False)
     rough: bool = False
