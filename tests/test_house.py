@@ -245,7 +245,12 @@ def test_every_project_key_does_something():
     readers = [path for path in MODULES if path.name != "project.py"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in readers)
     # Properties of the project.
-    through = {"task_budget": "budget", "task_latency": "latency", "data_source": "source"}
+    through = {
+        "task_budget": "budget",
+        "task_latency": "latency",
+        "data_source": "source",
+        "costs_capacity": "capacity",
+    }
     names = [through.get(name, name) for name in (key.replace(".", "_") for key in KEYS)]
     assert [name for name in names if not re.search(rf"\w\.{name}\b(?!=)", text)] == []
 

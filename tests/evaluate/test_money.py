@@ -99,7 +99,7 @@ def test_the_report_draws_the_curve_and_agrees_with_json(binary_context):
     assert 'class="band a0"' in page.partition('<section id="money">')[2].partition("</section>")[0]
     assert "It calls more rows than there is capacity for" in page.partition("<nav ")[0]
     assert "It does not surely save money" not in page
-    poor = money(TASK, y, np.random.default_rng(7).random((2000, 1)))
+    poor = money(replace(TASK, capacity=None), y, np.random.default_rng(7).random((2000, 1)))
     assert (
         "It does not surely save money"
         in render(replace(binary_context, parts=(poor,))).partition("<nav ")[0]
