@@ -158,7 +158,7 @@ def amount_afterwards(clean: Clean) -> Plant:
         came = clean.frame[clean.target].to_numpy(float) > np.quantile(clean.frame[clean.target], 0.7)
     else:
         codes = _codes(clean)
-        came = (codes == np.bincount(codes).argmin()) & (clean.draw.random(len(codes)) < 0.7)
+        came = (codes == _rarest(clean)) & (clean.draw.random(len(codes)) < 0.7)
     return _with(clean.frame, np.where(came, amount, 0.0))
 
 
@@ -359,11 +359,16 @@ KINDS: dict[str, Callable[[Clean], Plant | None]] = {
 
 
 def _number(clean: Clean) -> pd.Series:
-    """Return the target as a number: the rarer of two classes, the first of more, as 1."""
+    """Return the target as a number: whether it is the rarest class that is no rarity, for classes."""
     if clean.task == "regression":
         return clean.frame[clean.target].astype(float)
-    codes = _codes(clean)
-    return pd.Series((codes == np.bincount(codes).argmin()).astype(float), index=clean.frame.index)
+    return pd.Series((_codes(clean) == _rarest(clean)).astype(float), index=clean.frame.index)
+
+
+def _rarest(clean: Clean) -> int:
+    """Return the code of the rarest class with a twentieth of the rows or more."""
+    sizes = np.bincount(_codes(clean))
+    return int(np.where(sizes >= len(clean.frame) / 20, sizes, len(clean.frame)).argmin())
 
 
 def _in_order(clean: Clean) -> np.ndarray:
@@ -372,9 +377,13 @@ def _in_order(clean: Clean) -> np.ndarray:
 
 
 def _some_number(clean: Clean) -> str | None:
-    """Return the number with the most different values."""
+    """Return the number with the most different values that is no number of the row."""
     numbers = [
-        c for c in clean.frame.columns if c != clean.target and pd.api.types.is_numeric_dtype(clean.frame[c])
+        c
+        for c in clean.frame.columns
+        if c != clean.target
+        and pd.api.types.is_numeric_dtype(clean.frame[c])
+        and not (pd.api.types.is_integer_dtype(clean.frame[c]) and clean.frame[c].is_unique)
     ]
     distinct = {c: clean.frame[c].nunique() for c in numbers if clean.frame[c].notna().all()}
     best = max(distinct, key=lambda c: distinct[c], default=None)

@@ -113,6 +113,8 @@ def test_a_sorted_file_warns_of_the_file_and_names_no_column():
     three = np.repeat([2.0, 0.0, 1.0], [600, 40, 160])
     assert said(look("order", three, classes=False)) == []  # a number: blocks are no order
     assert said(look("order", np.sort(Z), classes=False)) == [("order", WARN)]
+    grades = np.sort(np.round(Z))  # many are equal
+    assert said(look("order", grades, classes=False)) == [("order", WARN)]
     grouped = context(Y[by], halves(kind="group", column="who"), who=SHUFFLED)
     assert look("order", grouped) == []
     assert look("order", Y, **X) == []
@@ -292,6 +294,23 @@ def test_training_rows_in_the_users_own_test_are_counted(copied, severity):
     found = look("duplicate_rows", with_test(Y, test_y, frame, test))
     assert said(found) == ([] if severity is None else [("duplicate_rows", severity)])
     assert not found or f"{copied:,} row" in found[0].what
+
+
+def test_rows_that_are_alike_by_chance_are_told_from_copies():
+    """Few levels: a test row has its like in the training table; more often than a training row has, it is a copy."""
+    draw = np.random.default_rng(2)
+    every = np.stack(np.meshgrid(*[np.arange(4)] * 5), axis=-1).reshape(-1, 5)[draw.permutation(1_024)]
+    y = (every.sum(axis=1) > 7).astype(float)
+
+    def told(train, test):
+        frames = [{f"c{i}": every[rows, i].astype(str) for i in range(5)} for rows in (train, test)]
+        return said(look("duplicate_rows", with_test(y[train], y[test], *frames)))
+
+    rows = np.arange(1_024)
+    assert told(rows[:800], rows[800:]) == []  # each row there is, once
+    assert told(rows[:800], np.concatenate([rows[800:], rows[:100]])) == [("duplicate_rows", STOP)]
+    drawn = draw.integers(0, 1_024, 1_500)
+    assert {severity for _, severity in told(drawn[:1_200], drawn[1_200:])} == {INFO}
 
 
 def test_copies_across_the_split_are_counted_against_arithmetic():

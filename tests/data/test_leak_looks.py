@@ -101,6 +101,25 @@ def test_aggregates_of_earlier_rows_and_of_other_folds_are_left_alone():
     assert look(T, False, cell=cell, **honest) == []
 
 
+def test_an_aggregate_of_one_class_of_several_is_stopped():
+    y = np.random.default_rng(4).integers(0, 4, N).astype(float)
+    y[:3] = 4.0  # and one that is too rare to be looked at
+    cell = words("cell", (f"c{code}" for code in CELL))
+    made = context(y, cell=cell, planted=means((y == 2).astype(float), CELL), x=noise(1))
+    made = replace(made, task=Task(TaskKind.MULTICLASS, "y", "log_loss", (0, 1, 2, 3, 4)))
+    assert [(f.code, f.severity) for f in Leak().run(made)] == [("leak:planted", Severity.STOP)]
+
+
+def test_two_of_many_numbers_that_go_together_give_the_class():
+    """Forty columns that are alike in pairs, closer than the two that tell."""
+    draw = np.random.default_rng(5)
+    common = draw.normal(size=N)
+    many = {f"x{i}": common + 0.1 * draw.normal(size=N) for i in range(36)}
+    after = many["x7"] + 2.0 * Y + 0.01 * draw.normal(size=N)
+    (found,) = look(Y, after=after, **many)
+    assert set(found.columns) == {"x7", "after"}
+
+
 def test_a_mean_is_found_with_its_category_gone():
     assert [s.columns for s in aggregates({"planted": means(T, CELL), "x": noise(1)}, T)] == [("planted",)]
 

@@ -86,6 +86,9 @@ class DuplicateRows(Check):
         if not copies:
             return []
         part = copies / len(tested)
+        # By chance a test row has its like as often as a training row has among the others.
+        _, of, times = np.unique(hashes[~both.is_test], return_inverse=True, return_counts=True)
+        by_chance = by_chance and part <= _WORTH_A_LOOK + 2 * float((times[of] > 1).mean())
         severity = Severity.INFO if by_chance or part <= _WORTH_A_LOOK else Severity.WARN
         if severity is Severity.WARN and part >= _STOP and copies >= _FEWEST_TO_STOP:
             severity = Severity.STOP

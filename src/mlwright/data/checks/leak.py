@@ -7,6 +7,7 @@ table is never stopped, and a project can accept a finding by its code.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -41,6 +42,7 @@ _STOP_AUC, _WARN_AUC = 0.999, 0.98
 _STOP_R2, _WARN_R2 = 0.9999, 0.995
 _EXACT = 1e-9
 _N_FOLDS = 5
+_MOST_CLASSES = 5  # of which aggregates are looked for
 _EARLY = 1 / 3  # of the rows
 
 
@@ -75,8 +77,8 @@ class Leak(Check):
         sample = _sample(context, rows, classes=classes, rarest=rarest)
         alone = _alone(sample)
         suspicions = after_outcome(sample) + words_in_text(sample)
-        if len(usable) == len(context.y):
-            suspicions += aggregates(context.columns, context.y, _order(context))
+        if not np.isnan(context.y).any():
+            suspicions += _aggregates(context)
         suspicions += alone
         sample = sample.without({s.columns[0] for s in suspicions})
         if not classes and not suspicions and (parts := parts_of(sample.columns, sample.y)):
@@ -132,6 +134,21 @@ def _times(context: CheckContext) -> Floats | None:
         return None
     values = context.table.columns([name])[name]
     return None if isinstance(values, Coded) else values
+
+
+def _aggregates(context: CheckContext) -> list[Suspicion]:
+    """Look for aggregates of the target, or where it has several classes, of whether it is one of them."""
+    order = _order(context)
+    if context.task.kind is not TaskKind.MULTICLASS:
+        return aggregates(context.columns, context.y, order)
+    found: dict[str, Suspicion] = {}
+    sizes = np.bincount(context.y.astype(np.int64))
+    for code in np.argsort(-sizes, kind="stable")[:_MOST_CLASSES]:
+        if sizes[code] >= _FEWEST_OF_CLASS:
+            for each in aggregates(context.columns, (context.y == code).astype(np.float64), order):
+                what = each.what.replace("the target", "whether the target is one of its classes")
+                found.setdefault(each.columns[0], replace(each, what=what))
+    return list(found.values())
 
 
 def _order(context: CheckContext) -> Ints | None:

@@ -33,11 +33,8 @@ _ROOM = 1_000.0  # times as many values as training rows, by the columns that mu
 _ORDERS, _APART, _BINS = 8, 4, 16
 _SPARED = ((20, 2), (6, 1), (0, 0))  # from so many finely graded columns on, so many may differ
 _SPARED_OF_ALL = ((16, 2), (8, 1))  # from so many columns of any sort on
-_KEY, _ROWS_DRAWN, _LIKELIER = (
-    0.003,
-    20_000,
-    10.0,
-)  # chance of the same value; pairs; times that chance would make
+_KEY, _HOLDERS = 2.0, 3  # rows of a value as a row meets them on average; rows of a value that is asked
+_ROWS_DRAWN, _LIKELIER = 20_000, 10.0  # pairs; times that chance would make
 _FAR = 2.5  # columns that are not the same in the nearest ordinary row
 _SHARE_OF_OTHERS = 0.1  # of the other columns may differ, and at least one
 _NEAR, _BETWEEN, _BETWEEN_OF_ALL = 0.01, 0.1, 0.5  # of the usual distance
@@ -151,7 +148,7 @@ def _rows(both: Sides) -> _Rows:
         if len(size) < 2:
             continue
         same = float(((size / len(raw)) ** 2).sum())
-        if same <= _KEY:
+        if same * len(raw) <= _KEY:
             key_names.append(name)
         if not isinstance(values, Coded) and same <= _FINE:
             low, high = np.nanquantile(values, [0.05, 0.95])
@@ -203,7 +200,10 @@ def _keyed(rows: _Rows, is_test: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     by_chance = _n_unlike(whole, *some) <= spared
     for key in rows.keys if spared else ():
         values = rows.fine[:, key] if key < n_fine else rows.other[:, key - n_fine]
-        one, other = _beside(np.argsort(values, kind="stable"), values, is_test)
+        _, lot, holders = np.unique(values, return_inverse=True, return_counts=True)
+        held = np.flatnonzero(holders[lot] <= _HOLDERS)
+        order = held[np.argsort(lot[held], kind="stable")]
+        one, other = _beside(order, lot, is_test)
         near = _n_unlike(whole, one, other) <= spared
         if near.sum() >= _LIKELIER * by_chance.mean() * len(one):
             pairs.append(np.stack([one[near], other[near]]))

@@ -94,7 +94,7 @@ class Order(Check):
             score, what = of_letters, f"The letters before the numbers of '{name}' tell the target"
         if score < (_WARN_AUC if classes else _WARN_R2):
             return None
-        evidence = f"{what} ({'AUC' if classes else 'R2'} {shown(score)} out of fold), and an identifier should tell nothing of it."
+        evidence = f"{what} ({'AUC' if classes else 'R2 of its ranks'} {shown(score)} out of fold), and an identifier should tell nothing of it."
         if column.role is Role.FEATURE:
             advice = f"Leave '{name}' out, and what else was made of it or in its order; if it is no identifier, accept 'order:{name}'."
             return Finding(
@@ -113,8 +113,9 @@ class Order(Check):
                 return []
             evidence = f"from one row to the next the class changes {changes:,} times, where {by_chance:,.0f} were to be expected"
         else:
-            score = abs(_rank_correlation(np.arange(len(y), dtype=np.float64), y))
-            if score < _SORTED:
+            number = np.arange(len(y), dtype=np.float64)
+            score = abs(_rank_correlation(number, y))
+            if score < _SORTED * _rank_correlation(number, np.sort(y)):  # the most that equal targets let be
                 return []
             evidence = f"rank correlation of the row number {shown(score)}"
         what = f"The rows of the file stand in the order of the target ({evidence})."
@@ -175,7 +176,8 @@ def _tells(values: Floats | Coded, y: Floats, fold: Ints, *, classes: bool) -> f
     if classes:  # of the class that it tells best: no class should be told
         which = range(1, 2) if y.max() == 1 else range(int(y.max()) + 1)
         return max(out_of_fold_auc(cut, values, (y == each).astype(np.int64), 2) for each in which)
-    return out_of_fold_r2(cut, values, y / np.abs(y).max(), neighbours=False)
+    ranks = _ranks(y)  # so that a few large targets do not hide what is told of all
+    return out_of_fold_r2(cut, values, ranks / len(ranks), neighbours=False)
 
 
 def _time(context: CheckContext, rows: Ints) -> Floats | None:

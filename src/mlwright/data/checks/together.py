@@ -22,14 +22,16 @@ _STOP_AUC, _ALONE_AUC = 0.999, 0.95
 _STOP_R2, _ALONE_R2 = 0.9999, 0.99
 _GAPS = 0.5
 _TRIED, _FEW_CHANGES = 600, 0.4
+_OF_CLASSES = (("the difference of {} and {}", "difference"), ("{} divided by {}", "ratio"))
 _LARGEST = 1e100  # products of larger numbers are none
 
 
 def together(sample: Sample) -> list[Suspicion]:
     """Return the pairs of features that tell the target by one rule of arithmetic, or by their levels.
 
-    Features that tell it alone should not be in the sample. At most 40 numbers and 200 pairs are looked at: those that
-    go together most, because what undoes a sum or a product is like what went into it.
+    Features that tell it alone should not be in the sample. At most 40 numbers are paired, and 200 pairs looked at whole:
+    those that put some hundred rows in an order in which classes seldom change, and go together most, because what undoes
+    a sum or a product is like what went into it.
     """
     if len(sample.y) > _MOST_ROWS:
         sample = sample.take(np.linspace(0, len(sample.y) - 1, _MOST_ROWS).astype(np.int64))
@@ -87,7 +89,7 @@ def _numbers(sample: Sample) -> list[Suspicion]:
 
 
 def _line(x: Floats, y: Floats) -> float:
-    """Return the R2 of a straight line, the lesser of that over all rows and without the extreme targets."""
+    """Return the R2 of a straight line; where it is high, the lesser of that over all rows and without extreme targets."""
     top = float(np.abs(x).max())
     if top == 0 or not np.isfinite(top):
         return 0.0
@@ -96,8 +98,12 @@ def _line(x: Floats, y: Floats) -> float:
     moves = float(x @ x)
     if moves <= 1e-18 * len(x):
         return 0.0
-    slope = float(x @ (y - mean)) / moves
-    return trimmed_r2(y, mean + slope * x)
+    off = y - mean
+    along = float(x @ off)
+    r2 = along * along / (moves * max(float(off @ off), np.finfo(np.float64).tiny))
+    if r2 < _STOP_R2:  # the lesser of two is not asked for
+        return r2
+    return trimmed_r2(y, mean + along / moves * x)
 
 
 def _classes(sample: Sample) -> list[Suspicion]:
@@ -126,19 +132,25 @@ def _number_pairs(sample: Sample) -> Iterator[tuple[str, str, str, Floats, Cells
     filled = np.stack([np.where(np.isnan(v), np.nanmean(v), v) for v in numbers.values()])
     ranks = filled.argsort(axis=1).argsort(axis=1).astype(np.float64)
     near = np.abs(np.corrcoef(ranks))
-    pairs = sorted(combinations(range(len(names)), 2), key=lambda pair: -near[pair])[:_MOST_PAIRS]
     codes = sample.codes
     some = np.linspace(0, len(codes) - 1, min(len(codes), _TRIED)).astype(np.int64)
-    for i, j in pairs:
+    tried = {name: values[some] for name, values in numbers.items()}
+    n_looked = 0
+    for i, j in sorted(combinations(range(len(names)), 2), key=lambda pair: -near[pair]):
         one, other = names[i], names[j]
+        first = dict(_rules(tried[one], tried[other]))
+        sorting = [rule for rule in _OF_CLASSES if _sorts(first[rule[0]], codes[some])]
+        if not sorting:
+            continue
         rules = dict(_rules(numbers[one], numbers[other]))
-        for key, title in (("the difference of {} and {}", "difference"), ("{} divided by {}", "ratio")):
+        for key, title in sorting:
             values = rules[key]
-            if np.isnan(values).mean() > _GAPS or not _sorts(values[some], codes[some]):
-                continue
             cut = cells(values, sample.fold)
-            if cut.cell.max() > 0:
+            if np.isnan(values).mean() <= _GAPS and cut.cell.max() > 0:
                 yield one, other, f"The {title} of '{one}' and '{other}'", values, cut
+        n_looked += 1
+        if n_looked == _MOST_PAIRS:
+            return
 
 
 def _sorts(values: Floats, codes: Ints) -> bool:
