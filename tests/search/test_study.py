@@ -28,6 +28,7 @@ from mlwright.search import (
     run_study,
 )
 from mlwright.search.blend import blend
+from mlwright.search.costs import After, Costs
 from mlwright.search.fitter import Fitter
 from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
@@ -260,19 +261,32 @@ def test_a_refit_takes_no_more_iterations_than_its_folds_and_is_made_once():
 
 def test_time_for_the_refit_is_kept_as_the_folds_say():
     data = study_data(n=400, n_folds=4)
-    fitter = Fitter(data, Local(2))
+    costs = Costs(400, 400, data.folds, 2, After())
     results = [
         TrialResult(Trial(i, model, "native"), 0.5, (0.5,), (1,), seconds, np.zeros((400, 1)))
         for i, (model, seconds) in enumerate([("dummy", 1.0), ("linear", 2.0), ("lightgbm", 10.0)])
     ]
     # Two folds at a time of 300 rows: a second of all folds is 1/2 * 4/3 * 1.05 = 0.7 s of one thread on 400 rows.
     # The boosting takes 7 s, the baselines beside it 0.7 + 1.4 s; each further second costs 0.35 s of refit.
-    assert fitter.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1) / 1.35)
-    assert fitter.time_for_trials(5.0, results) < 0
-    fitter.rows_after = 1_000, 50_000
-    fitter._row_seconds = {"native": 1e-3, 0: 0.0, 1: 1e-3, 2: 2e-3}
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1) / 1.35)
+    assert costs.time_for_trials(5.0, results) < 0
+    costs = Costs(400, 400, data.folds, 2, After(1_000, 50_000))
+    for of, seconds in {"native": 1e-3, 0: 0.0, 1: 1e-3, 2: 2e-3}.items():
+        costs.note_row(of, seconds)
     # 1,000 rows of 4 ms each, and importances that are cut off at 5 s instead of 200 s.
-    assert fitter.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1 - 4 - 5) / 1.35)
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1 - 4 - 5) / 1.35)
+
+
+def test_what_is_looked_at_afterwards_is_cut_to_the_time_that_is_left():
+    data = study_data(n=400, n_folds=4)
+    result = TrialResult(Trial(2, "lightgbm", "native"), 0.5, (0.5,), (1,), 10.0, np.zeros((400, 1)))
+    costs = Costs(400, 400, data.folds, 2, After(1_000, 1_000))
+    costs.note_row("native", 1e-3)
+    costs.note_row(2, 2e-3)
+    # The refit takes 3.5 s on two threads, 1,000 rows 3 s, and 1,000 shuffled ones 3 s as well.
+    assert costs.detail(100.0, [result]) == 100
+    assert costs.detail(3.5 + 3.0 + 1.6, [result]) == 50  # 53 in whole steps
+    assert costs.detail(0.0, [result]) == 10
 
 
 def test_a_score_without_meaning_survives_the_journal(tmp_path):
@@ -402,6 +416,9 @@ def test_further_seeds_share_a_members_weight():
 def test_a_trial_that_would_not_fit_into_memory_is_passed_over(monkeypatch):
     data = study_data(n=300)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(
+        "mlwright.search.fitter.goes_apart", lambda *_: False
+    )  # for the baselines, to be quick
     heard = []
     study = run_study(data, Deadline(30.0), executor=Local(2), listener=heard.append)
     assert {result.trial.model for result in study.results} == set(BASELINES)

@@ -31,6 +31,7 @@ from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
 from mlwright.evaluate.split_claim import random_claim
 from mlwright.evaluate.summary import figures, summary
+from mlwright.lifecycle.afterwards import MOST_PROVEN, Detail
 from mlwright.lifecycle.groups import checked_groups
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
@@ -41,14 +42,13 @@ from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weigh
 from mlwright.lifecycle.understand import checked, contract_of, raw_schema, without_group
 from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
 from mlwright.search.conform import conform
+from mlwright.search.costs import After
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "MOST_PROVEN",
-    "MOST_PROVEN_KEPT",
     "Built",
     "Prepared",
     "build",
@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 _N_GOLDEN = 20
-MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go through the three paths
+_IMPORTANCE_SECONDS = 5.0
 _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_TESTED = 100_000  # test rows that the score is of
@@ -267,7 +267,8 @@ def build(
     kept = prepared.evaluated
     listener(Event("step", "searching"))
     reference_rows = evenly(len(train_y), _MOST_REFERENCE)
-    after = _rows_after(len(reference_rows), 0 if kept is None else kept.n_rows, len(columns), rough=rough)
+    detail = Detail.of(project.budget)
+    after = _after(len(reference_rows), 0 if kept is None else kept.n_rows, len(columns), detail, rough=rough)
     study = run_study(
         data,
         deadline,
@@ -275,9 +276,10 @@ def build(
         journal=journal,
         replay=replay,
         choices=choices,
-        rows_after=after,
+        after=after,
         listener=listener,
     )
+    detail = Detail.of(project.budget, study.choices)
     task = decided(task, train_y, study.predicted, train_weights)
     conformal = conform(train_y, study.misses, task)
 
@@ -289,7 +291,13 @@ def build(
     truth = train_y if kept is None else target_values(kept, task)
     predicted = seen if kept is None else predict(rows_columns)
     measured = measure(
-        prepared, project, task=task, study=study, judged=(truth, predicted, rows_columns), rough=rough
+        prepared,
+        project,
+        task=task,
+        study=study,
+        judged=(truth, predicted, rows_columns),
+        detail=detail,
+        rough=rough,
     )
     evaluation, parts = measured.evaluation, measured_parts(measured)
 
@@ -319,7 +327,7 @@ def build(
         proof_rows = table.take(split.train[reference_rows[some]])
         predicted, rows_columns = seen[some], take(seen_columns, some)
     else:
-        some = evenly(kept.n_rows, MOST_PROVEN_KEPT)
+        some = evenly(kept.n_rows, detail.proven(len(columns)))
         proof_rows, predicted, rows_columns = kept.take(some), predicted[some], take(rows_columns, some)
     json_rows = records(proof_rows.arrow, table.schema)
     predictor = Predictor.from_contents(contents)
@@ -335,7 +343,7 @@ def build(
         trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
         evaluation=evaluation,
         lineage=dict(lineage) | {"seed": project.task_seed},
-        notes=(*prepared.notes, *study.notes, *_thinned_note(prepared)),
+        notes=(*prepared.notes, *study.notes, *_thinned_note(prepared), *detail.note),
         missing=missing_shares(columns),
         parameters=study.parameters,
         parts=parts,
@@ -358,10 +366,11 @@ def _told(columns: Columns, schema: Schema) -> Columns:
     return {name: values for name, values in columns.items() if not schema[name].pii}
 
 
-def _rows_after(n_train: int, n_test: int, n_columns: int, *, rough: bool) -> tuple[int, int]:
-    """Return about how many rows are predicted after the search: for reference, test and proof; for importances."""
-    shuffled = shuffled_rows(n_test or n_train, n_columns, rough=rough)
-    return n_train + 2 * n_test + min(n_test, MOST_PROVEN_KEPT), shuffled
+def _after(n_train: int, n_test: int, n_columns: int, detail: Detail, *, rough: bool) -> After:
+    """Return what is predicted after the search: about so many rows for reference, test and proof, and for importances."""
+    shuffled = shuffled_rows(n_test or n_train, n_columns, detail, rough=rough)
+    proven = min(n_test, detail.proven(n_columns))
+    return After(n_train + 2 * n_test + proven, shuffled, _IMPORTANCE_SECONDS * detail.share)
 
 
 def evenly(n_rows: int, most: int) -> Ints:

@@ -20,10 +20,7 @@ from mlwright.lifecycle.task import weights_of
 if TYPE_CHECKING:
     from mlwright.lifecycle.parts import Measured
 
-__all__ = ["GROUP_SECONDS", "MOST_GROUPED", "checked_groups", "fairness_of", "slices_of"]
-
-MOST_GROUPED = 20_000
-GROUP_SECONDS = 4e-7, 0.3  # for a row and a column, of 20 at most; for a column of groups
+__all__ = ["checked_groups", "fairness_of", "slices_of"]
 
 
 def checked_groups(project: Project, schema: Schema, target: str) -> None:
@@ -105,8 +102,9 @@ class _Told(NamedTuple):
 def _thinned(measured: Measured) -> tuple[Table, _Told]:
     rows = measured.rows
     some = np.arange(rows.n_rows)
-    if rows.n_rows > MOST_GROUPED:
-        some = np.linspace(0, rows.n_rows - 1, MOST_GROUPED).astype(np.int64)
+    most = measured.detail.grouped
+    if rows.n_rows > most:
+        some = np.linspace(0, rows.n_rows - 1, most).astype(np.int64)
     taken = rows.take(some)
     clusters = next(iter(measured.units.values()), None)
     return taken, _Told(

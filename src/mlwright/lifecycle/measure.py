@@ -16,6 +16,7 @@ from mlwright.data.values import Columns, take
 from mlwright.evaluate.effects import MOST_ASKED
 from mlwright.evaluate.evaluation import evaluate
 from mlwright.evaluate.importance import permutation_importance
+from mlwright.lifecycle.afterwards import Detail
 from mlwright.lifecycle.number_parts import selected
 from mlwright.lifecycle.parts import Measured
 from mlwright.lifecycle.project import Project
@@ -44,10 +45,11 @@ def predictor_of(study: StudyResult) -> Callable[[Columns], Floats]:
     return predict
 
 
-def shuffled_rows(n_rows: int, n_columns: int, *, rough: bool) -> int:
+def shuffled_rows(n_rows: int, n_columns: int, detail: Detail, *, rough: bool) -> int:
     """Return about how many rows are predicted for the importances and the effects."""
     repeats, most = _ROUGH if rough else _THOROUGH
-    return MOST_ASKED + min(_MOST_PREDICTIONS, n_columns * repeats * min(most, n_rows))
+    shuffled = min(round(detail.share * _MOST_PREDICTIONS), n_columns * repeats * min(most, n_rows))
+    return MOST_ASKED + shuffled
 
 
 def measure(
@@ -57,6 +59,7 @@ def measure(
     task: Task,
     study: StudyResult,
     judged: tuple[Floats, Floats, Columns],
+    detail: Detail,
     rough: bool = False,
 ) -> Measured:
     """Evaluate a study's model beside its baselines, with what each column is worth.
@@ -68,6 +71,8 @@ def measure(
     judged : tuple
         Truth, predictions and canonical columns of the kept rows; of the training rows where none are kept, which
         are then judged by their predictions out of fold.
+    detail : Detail
+        How many rows and repeats are looked at.
     rough : bool, default=False
         Whether a quarter of the work is enough.
     """
@@ -97,7 +102,7 @@ def measure(
         baselines,
         basis=basis,
         seed=seed,
-        n_parts=PARTS // 4 if rough else PARTS,
+        n_parts=PARTS // 4 if rough else detail.parts(len(shown), task.n_outputs),
         weights=weights_of(rows, task),
         **units,
     )
@@ -119,7 +124,9 @@ def measure(
             n_repeats=repeats,
             seed=seed,
             max_rows=most,
-            max_predictions=min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * task.n_outputs)),
+            max_predictions=round(
+                detail.share * min(_MOST_PREDICTIONS, _MOST_WALKS // max(1, walks * task.n_outputs))
+            ),
         )
     )
     return Measured(
@@ -137,6 +144,7 @@ def measure(
         train_weights=train_weights,
         units=units,
         predict=predict,
+        detail=detail,
         rough=rough,
     )
 

@@ -12,6 +12,7 @@ from mlwright.data.table import Table
 from mlwright.data.values import Columns
 from mlwright.evaluate.context import Part
 from mlwright.evaluate.evaluation import Evaluation
+from mlwright.lifecycle.afterwards import Detail
 from mlwright.lifecycle.effects import effects
 from mlwright.lifecycle.groups import fairness_of, slices_of
 from mlwright.lifecycle.number_parts import calibration_part, coverage_part, money_part, selection_part
@@ -52,6 +53,8 @@ class Measured:
         ``groups`` or ``blocks``: rows that intervals draw together.
     predict : callable
         From canonical columns to predictions by the final model.
+    detail : Detail
+        How many rows are looked at where there are very many.
     rough : bool
         Whether a fifth of the draws is enough.
     """
@@ -70,6 +73,7 @@ class Measured:
     train_weights: Floats | None = field(repr=False)
     units: Json = field(repr=False)
     predict: Callable[[Columns], Floats] = field(repr=False)
+    detail: Detail = field(default=Detail())
     rough: bool = False
 
 

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,20 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.core.files import canonical_json
 from mlwright.data.fingerprint import fingerprint, row_hashes
 from mlwright.data.read import read_noted
-from mlwright.data.schema import Schema, TaskKind
+from mlwright.data.schema import Schema
 from mlwright.data.snapshot import save
 from mlwright.data.split import Pinned
 from mlwright.data.table import Table
-from mlwright.lifecycle.build import MOST_PROVEN, MOST_PROVEN_KEPT, Built, Prepared, build, prepare
+from mlwright.lifecycle.afterwards import Detail, seconds_after
+from mlwright.lifecycle.build import Built, Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
-from mlwright.lifecycle.groups import GROUP_SECONDS, MOST_GROUPED
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
 from mlwright.lifecycle.without_target import build_unlabelled
-from mlwright.metrics.intervals import PARTS
 from mlwright.search import Journal
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.beside import Beside, tracker_for
@@ -43,13 +43,7 @@ from mlwright.tracking.tracker import Tracker
 
 __all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
 
-# What comes after the search, beside what the models themselves take (`run_study` knows that): seconds in all, for a
-# row in a part of the jackknife, for a row of the proof and for each of its columns.
-_CLOCK_SECONDS = 0.2  # of measuring what a prediction takes
-_PACKAGING_SECONDS, _ROW_SECONDS, _CELL_SECONDS = 2.2, 5e-5, 4e-6
-_PART_SECONDS = {TaskKind.BINARY: 6e-7, TaskKind.MULTICLASS: 6e-7, TaskKind.REGRESSION: 3e-7}
-_FEWEST_PARTS, _CELLS = 50, 6_000_000
-_MOST_PACKAGING = 0.5  # of the budget
+_MOST_AFTERWARDS = 0.5  # of the budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +219,6 @@ def _train(
         "data": fingerprint(prepared.table),
         "test": None if prepared.test is None else fingerprint(prepared.test),
     }
-    save(prepared.table, store.snapshots)
-    if prepared.test is not None:
-        save(prepared.test, store.snapshots)
     lock, packages = lock_hash()
     lineage = {
         **data,
@@ -240,11 +231,18 @@ def _train(
         lineage["contract"] = prepared.contract.to_json()
     key = _study_key(prepared, project, data, lock, champion)
     journal = Journal(store.journal / f"{project.name}-{key[:16]}.jsonl", key)
+    aside = ThreadPoolExecutor(1)  # writing the tables needs a core, and not Python's lock
+    saving = [
+        aside.submit(save, table, store.snapshots)
+        for table in (prepared.table, prepared.test)
+        if table is not None
+    ]
     try:
         if journal.results:
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
+        detail = Detail.of(project.budget)
         reserve = min(
-            _packaging_seconds(prepared, project.fairness_groups), _MOST_PACKAGING * deadline.seconds
+            seconds_after(prepared, detail, len(project.fairness_groups)), _MOST_AFTERWARDS * deadline.seconds
         )
         search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
         built = (
@@ -253,6 +251,8 @@ def _train(
             else build_unlabelled(prepared, project, lineage=lineage, listener=listener)
         )
         listener(Event("step", "proving"))
+        for saved in saving:
+            saved.result()
         tracker = opening.result()
         path, sha256, proven = _prove(built, store.tmp / f"{journal.study}.bundle")
         listener(Event("step", "registering"))
@@ -271,22 +271,9 @@ def _train(
         alias, verdict = decide(trained)
         journal.finish(run_id)
     finally:
+        aside.shutdown()
         journal.close()
     return replace(trained, alias=alias, verdict=verdict)
-
-
-def _packaging_seconds(prepared: Prepared, groups: tuple[str, ...] = ()) -> float:
-    """Estimate how long evaluation, proof and registration will take, apart from predicting."""
-    kept = prepared.evaluated
-    rows = len(prepared.split.train) if kept is None else kept.n_rows
-    parts = max(_FEWEST_PARTS, min(PARTS, _CELLS // (rows * max(1, prepared.task.n_outputs))))
-    proven = MOST_PROVEN if kept is None else min(rows, MOST_PROVEN_KEPT)
-    proof = proven * (_ROW_SECONDS + _CELL_SECONDS * len(prepared.table.schema.features))
-    looked, named = min(rows, MOST_GROUPED), len(groups)
-    cells = looked * min(20, len(prepared.table.schema.features))
-    grouped = GROUP_SECONDS[0] * cells + GROUP_SECONDS[1] * named
-    predicting = _PART_SECONDS.get(prepared.task.kind, 0.0) * parts * rows
-    return _PACKAGING_SECONDS + _CLOCK_SECONDS + predicting + proof + grouped
 
 
 def _study_key(

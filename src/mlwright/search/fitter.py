@@ -1,4 +1,4 @@
-"""Fitter: fits a trial on the folds and the chosen ones on all rows; keeps matrices and knows what a fit costs."""
+"""Fitter: fits a trial on the folds and the chosen ones on all rows; keeps matrices, and tells `Costs` what all took."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,73 +16,27 @@ import numpy as np
 from mlwright import metrics
 from mlwright.core import kinds, seeds
 from mlwright.core.clock import Deadline
+from mlwright.core.errors import MlwrightError
 from mlwright.core.types import Floats, Ints
-from mlwright.data.schema import Schema, Task
-from mlwright.data.values import Columns, take
+from mlwright.data.values import take
 from mlwright.execution import Executor
 from mlwright.features.plan import FeaturePlan
 from mlwright.features.recipes import build
 from mlwright.models.base import FitContext, Model
 from mlwright.models.ensemble import Ensemble, Member
+from mlwright.search.apart import FitError, describe, fit_apart
+from mlwright.search.costs import REFIT_FACTOR, After, Costs
+from mlwright.search.memory import goes_apart
 from mlwright.search.portfolio import BASELINES
+from mlwright.search.study_data import StudyData
 from mlwright.search.trial import Trial, TrialResult
 
-__all__ = ["MOST_MEMBERS", "Fitter", "StudyData", "draws_by_seed", "iterations_to_refit", "linked"]
+__all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "iterations_to_refit", "linked"]
 
 MOST_MEMBERS = 5  # of a blend
 _BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
-_MOST_DEAR = 4  # of them are among the dearest: what time is kept for
-_REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _CACHE_BYTES = 2**29
-_ROWS_FOR_THREADS = 50_000
-_IMPORTANCE_SECONDS = 5.0
 _PROBES = (2, 8)  # iterations
-
-
-@dataclass(frozen=True, slots=True)
-class StudyData:
-    """The training rows.
-
-    Parameters
-    ----------
-    columns : Columns
-        Canonical feature columns of the training rows.
-    y : ndarray of shape (n_rows,)
-        Values or class codes.
-    schema, task : Schema, Task
-        What the columns are and what is predicted.
-    folds : sequence of (ndarray, ndarray)
-        Positions to fit on and to validate on.
-    seed : int
-        The run's seed.
-    weights : ndarray of shape (n_rows,), optional
-        How much each row counts.
-    quality : {"refit", "bag"}
-        Whether the chosen are fitted again on all rows, or the folds' models are kept and averaged.
-    latency : float
-        Microseconds that a blend may take for a row by its models' prices. Below it time is only dear, above it a
-        blend is not taken if a cheaper one exists.
-    rows : ndarray of int, optional
-        Positions that trials fit and validate on, where the table is too long for the budget; all rows otherwise.
-    clock : callable, optional
-        From a fitted blend and its plans to the microseconds that a record takes as a server would predict it. Without
-        one only prices count.
-    limit : float
-        Microseconds by that clock, above which the blend is thinned.
-    """
-
-    columns: Columns
-    y: Floats
-    schema: Schema
-    task: Task
-    folds: Sequence[tuple[Ints, Ints]]
-    seed: int = 0
-    weights: Floats | None = None
-    quality: str = "refit"
-    latency: float = 150.0
-    rows: Ints | None = None
-    clock: Callable[[Ensemble, Mapping[str, FeaturePlan]], float] | None = None
-    limit: float = math.inf
 
 
 @dataclass(slots=True)
@@ -98,10 +52,9 @@ class _Fold:
 class Fitter:
     """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
 
-    def __init__(self, data: StudyData, executor: Executor, rows_after: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, data: StudyData, executor: Executor, after: After | None = None) -> None:
         self.data = data
         self.executor = executor
-        self.rows_after = rows_after
         self.folds = _thinned(data.folds, data.rows, len(data.y))
         self.metric = metrics.of(data.task)
         self.n_classes = len(data.task.labels)
@@ -111,72 +64,14 @@ class Fitter:
         self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
         self._refitted: dict[tuple[int, int], Model] = {}
         self._bag: dict[int, list[tuple[FeaturePlan, Model]]] = {}
-        self._row_seconds: dict[str | int, float] = {}  # what a view or a trial's model takes for a row
-        self._view_seconds: dict[str, float] = {}  # what fitting a view's plan took for a row
-
-    # What time is left
-
-    def time_for_trials(self, left: float, results: list[TrialResult]) -> float:
-        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
-        used = self._seconds_after(results)
-        if self.data.quality == "bag":
-            return left - used
-        a_second_more = self._refit_share() / self.executor.workers
-        return (left - self._seconds_to_refit(results) - used) / (1 + a_second_more)
-
-    def time_for_refit(self, left: float, results: list[TrialResult]) -> float:
-        """Return how many of the seconds left all threads together have for fitting on all rows."""
-        return (left - self._seconds_after(results)) * self.executor.workers
-
-    def _seconds_to_refit(self, results: list[TrialResult]) -> float:
-        costs = sorted((self.refit_seconds(r) for r in results if r.trial.model != "dummy"), reverse=True)
-        members, workers = costs[:_MOST_DEAR], self.executor.workers
-        linear = sum(self.refit_seconds(r) for r in results[: len(BASELINES)])
-        rows = len(self.data.y) if self.data.rows is None else len(self.data.rows)
-        views = sum(
-            self._view_seconds.get(view, 0.0) * rows for view in {result.trial.view for result in results}
+        self.costs = Costs(
+            len(data.y),
+            len(data.y) if data.rows is None else len(data.rows),
+            self.folds,
+            executor.workers,
+            after or After(),
+            bag=data.quality == "bag",
         )
-        return max(sum(members) / workers, max(members, default=0.0)) + linear + views
-
-    def _seconds_after(self, results: list[TrialResult]) -> float:
-        """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
-        views = sum(self._row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
-        models = sorted((self._row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
-        a_row = views + sum(models[:_MOST_DEAR])
-        rows, shuffled = self.rows_after
-        return rows * a_row + min(shuffled * a_row, _IMPORTANCE_SECONDS)
-
-    def _note_row(self, of: str | int, seconds: float) -> None:
-        """Keep the least time of a row: the first call loads libraries, and others may share the cores."""
-        with self._lock:
-            self._row_seconds[of] = min(seconds, self._row_seconds.get(of, math.inf))
-
-    def _refit_share(self) -> float:
-        """Return the seconds that one thread needs for a refit, for each second that the folds took.
-
-        A refit is on all rows; where trials see a sample, on as many as they see at least.
-        """
-        rows = self.data.rows
-        return self._share_of(len(self.data.y) if rows is None else len(rows))
-
-    def _share_of(self, n_rows: int) -> float:
-        folds = self.folds
-        waves = self.waves
-        alone = self._threads(len(folds))
-        n_fitted = float(np.mean([len(fit) for fit, _ in folds])) if folds else 1.0
-        return _REFIT_FACTOR * alone / max(1, waves) * n_rows / max(1.0, n_fitted)
-
-    def _threads(self, n_fits: int) -> int:
-        """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
-        return self.executor.workers if n_fits == 1 and len(self.data.y) >= _ROWS_FOR_THREADS else 1
-
-    def refit_seconds(self, result: TrialResult) -> float:
-        """Return how long one thread will take to refit the trial."""
-        return self._refit_share() * result.seconds
-
-    def seconds_on_all_rows(self, result: TrialResult) -> float:
-        """Return how long one thread would take to fit the trial on all rows, those left out of a sample included."""
-        return self._share_of(len(self.data.y)) * result.seconds
 
     # Folds
 
@@ -198,8 +93,34 @@ class Fitter:
             Replay: fit so many by fold, whatever the clock says.
         hopeless : float
             If the mean gain of the first folds is lower, the others are not fitted: the result is not `complete`.
+
+        Returns
+        -------
+        TrialResult
+            Of a fit that failed, one that is not `complete`, with the reason as ``told["failed"]``.
         """
         start = time.monotonic()
+        try:
+            return self._trial(trial, deadline, iterations, hopeless, start)
+        except FitError as failed:
+            seconds = time.monotonic() - start
+            told = {
+                "seconds": round(seconds, 3),
+                "memory_mb": _peak_mb(),
+                "curve": [],
+                "failed": failed.reason,
+            }
+            empty = np.full((len(self.data.y), self.data.task.n_outputs), np.nan)
+            return TrialResult(trial, math.nan, (), (), seconds, empty, complete=False, told=told)
+
+    def _trial(
+        self,
+        trial: Trial,
+        deadline: Deadline,
+        iterations: tuple[int, ...] | None,
+        hopeless: float,
+        start: float,
+    ) -> TrialResult:
         data, folds = self.data, self.folds
         workers = self.executor.workers
         wanted = len(folds) if iterations is None else len(iterations)
@@ -257,18 +178,13 @@ class Fitter:
                 categorical=plan.categorical,
                 weights=self._weights(rows),
                 n_iterations=n_iterations,
-                threads=self._threads(len(self.folds)),
+                threads=self.costs.threads(len(self.folds)),
                 seed=self.data.seed,
             )
             start = time.monotonic()
             kind(**trial.params).fit(matrix, target, context)
             took.append(time.monotonic() - start)
         return max(0.0, took[1] - took[0]) / (_PROBES[1] - _PROBES[0])
-
-    @property
-    def waves(self) -> int:
-        """How often all workers together must fit a fold until all folds are fitted."""
-        return -(-len(self.folds) // self.executor.workers)
 
     def _fold(
         self,
@@ -293,16 +209,32 @@ class Fitter:
             valid_weights=self._weights(valid_rows),
             n_iterations=iterations[index] if iterations else None,
             stop=lambda: stop_at.left <= 0,
-            threads=self._threads(len(self.folds)),
+            threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
         )
-        model = kinds.load(kinds.MODELS, trial.model, family="model")(**trial.params)
-        model.fit(fit_matrix, target[fit_rows], context)
+        model = self._fitted(trial, fit_matrix, target[fit_rows], context, stop_at)
         member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
         asked = time.monotonic()
         values = member.predict({trial.view: valid_matrix})
-        self._note_row(trial.number, (time.monotonic() - asked) / max(1, len(valid_rows)))
+        self.costs.note_row(trial.number, (time.monotonic() - asked) / max(1, len(valid_rows)))
         return _Fold(values, model, f"{trial.view}.{index}", [list(point) for point in model.curve_])
+
+    def _fitted(
+        self, trial: Trial, X: Floats, y: Floats, context: FitContext, stop_at: Deadline | None = None
+    ) -> Model:
+        """Fit here or, where that may take too much memory, in a process of its own."""
+        if goes_apart(self.data, trial):
+            left = np.inf if stop_at is None else stop_at.left
+            return fit_apart(trial.model, trial.params, X, y, context, left=left)
+        learner: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
+        try:
+            return learner(**trial.params).fit(X, y, context)
+        except MlwrightError:
+            raise
+        except Exception as error:
+            if trial.model in BASELINES:  # without them there is no run
+                raise
+            raise FitError(describe(error)) from error
 
     def _weights(self, rows: Ints) -> Floats | None:
         return None if self.data.weights is None else self.data.weights[rows]
@@ -325,11 +257,10 @@ class Fitter:
         )
         asked = time.monotonic()
         made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
-        self._note_row(view, (time.monotonic() - asked) / max(1, len(valid_rows)))
+        self.costs.note_row(view, (time.monotonic() - asked) / max(1, len(valid_rows)))
         size = made[1].nbytes + made[2].nbytes
+        self.costs.note_view(view, (asked - start) / max(1, len(fit_rows)))
         with self._lock:
-            a_row = (asked - start) / max(1, len(fit_rows))
-            self._view_seconds[view] = min(a_row, self._view_seconds.get(view, math.inf))
             if self._cached_bytes + size <= _CACHE_BYTES or data.quality == "bag":
                 self._cache[view, index] = made
                 self._cached_bytes += size
@@ -348,7 +279,13 @@ class Fitter:
     def refit(
         self, chosen: Sequence[tuple[TrialResult, float]], *, n_seeds: int = 1, rows: Ints | None = None
     ) -> tuple[Ensemble, dict[str, FeaturePlan]]:
-        """Fit the chosen trials on all rows, or on `rows`, each with `n_seeds` seeds; no clock decides how long."""
+        """Fit the chosen trials on all rows, or on `rows`, each with `n_seeds` seeds; no clock decides how long.
+
+        Raises
+        ------
+        FitError
+            With the trial's number.
+        """
         data = self.data
         columns = data.columns if rows is None else take(data.columns, rows)
         y = data.y if rows is None else data.y[rows]
@@ -377,10 +314,13 @@ class Fitter:
                 categorical=plan.categorical,
                 weights=weights,
                 n_iterations=iterations_to_refit(kind, result.n_iterations),
-                threads=self._threads(len(wanted)),
+                threads=self.costs.threads(len(wanted)),
                 seed=seeds.derive(data.seed, "refit", trial.number, *([copy] if copy else [])),
             )
-            model = kind(**trial.params).fit(matrix, linked(y, trial.link), context)
+            try:
+                model = self._fitted(trial, matrix, linked(y, trial.link), context)
+            except FitError as failed:
+                raise FitError(failed.reason, trial.number) from failed
             self._refitted[trial.number, copy] = model
             return Member(trial.view, model, weight, trial.link)
 
@@ -422,7 +362,7 @@ def draws_by_seed(trial: Trial) -> bool:
 def iterations_to_refit(kind: type[Model], iterations: Sequence[int]) -> int:
     """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
     typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
-    return max(1, round(_REFIT_FACTOR * typical))
+    return max(1, round(REFIT_FACTOR * typical))
 
 
 def linked(y: Floats, link: str) -> Floats:
@@ -431,6 +371,6 @@ def linked(y: Floats, link: str) -> Floats:
 
 
 def _peak_mb() -> int:
-    """Return the most memory that this process has held so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the most memory that this process, or one that it fitted in, has held so far, in MB."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(peak / (2**20 if sys.platform == "darwin" else 1024))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlwright.search.fitter import StudyData
+from mlwright.search.study_data import StudyData
 from mlwright.search.trial import Trial
 
-__all__ = ["available_bytes", "fit_bytes", "fits_into_memory"]
+__all__ = ["available_bytes", "fit_bytes", "fits_into_memory", "goes_apart"]
 
 _BYTES_A_CELL = {
     "lightgbm": 3.0,
@@ -16,6 +16,7 @@ _BYTES_A_CELL = {
     "mlp": 12.0,
 }  # beside the matrix of doubles
 _SHARE = 0.8  # of what is free
+_RISKY = 0.3  # of what is free: an estimate may be wrong by a factor, and others take memory too
 
 
 def available_bytes() -> int | None:
@@ -48,3 +49,11 @@ def fits_into_memory(data: StudyData, trial: Trial) -> bool:
     """Return whether a trial's matrices will likely fit; True where the machine does not tell."""
     free = available_bytes()
     return free is None or fit_bytes(data, trial) < _SHARE * free
+
+
+def goes_apart(data: StudyData, trial: Trial) -> bool:
+    """Return whether a fit may take so much memory that it should have a process of its own, which can be killed alone."""
+    if trial.model == "dummy":
+        return False
+    free = available_bytes()
+    return free is not None and fit_bytes(data, trial) > _RISKY * free

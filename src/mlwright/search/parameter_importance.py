@@ -21,16 +21,16 @@ def parameter_importance(
 
     Learners with fewer than twelve complete trials, or whose scores do not differ, are left out.
     """
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-    from optuna.trial import TrialState, create_trial
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     found: dict[str, dict[str, float]] = {}
     for model, space in SPACES.items():
         mine = [r for r in results if r.trial.model == model and r.complete and math.isfinite(r.score)]
         if len(mine) < _FEWEST or len({r.score for r in mine}) < 2:
             continue
+        import optuna  # takes a second, which a short run without so many trials does not have
+        from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+        from optuna.trial import TrialState, create_trial
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         values = {name: [float(r.trial.params.get(name, s.start)) for r in mine] for name, s in space.items()}
         moved = {name: numbers for name, numbers in values.items() if len(set(numbers)) > 1}
         box = {name: space[name].distribution(min(numbers), max(numbers)) for name, numbers in moved.items()}

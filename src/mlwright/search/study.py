@@ -6,27 +6,30 @@ import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlwright import metrics
-from mlwright.core import kinds, seeds
+from mlwright.core import kinds
 from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
-from mlwright.core.types import Floats, Ints
-from mlwright.data.schema import TaskKind
+from mlwright.core.types import Floats
 from mlwright.execution import Executor, Local
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.ensemble import Ensemble
+from mlwright.search.apart import FitError
 from mlwright.search.blend import blend, price, total_price
 from mlwright.search.calibrate import calibrate
-from mlwright.search.fitter import Fitter, StudyData, draws_by_seed
-from mlwright.search.memory import fits_into_memory
+from mlwright.search.costs import After
+from mlwright.search.fitter import Fitter, draws_by_seed
+from mlwright.search.memory import fits_into_memory, goes_apart
 from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
+from mlwright.search.result import StudyResult
+from mlwright.search.study_data import StudyData, rows_of_refit, sample_note, telling_rows
 from mlwright.search.thinning import Latency, capped, thin, with_larger_steps
 from mlwright.search.trial import Trial, TrialResult
 from mlwright.search.unstopped import affordable, reserve, unstopped
@@ -48,60 +51,11 @@ _ROWS_A_PROPOSAL = 100
 _FEWEST_PROPOSALS = 6
 # Of the way from the best trial to the dummy: a proposal so poor on its first folds is given up.
 _HOPELESS = 0.25
+_BLEND_SECONDS = 0.2  # until it has been measured
 _MOST_SEEDS = 2
 _SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
 _SAFE = 0.75  # of the time for a refit on more rows than were tried
 _SEEDED_SHARE = 0.5  # of the time that is left when the search is over
-
-
-@dataclass(frozen=True, slots=True)
-class StudyResult:
-    """What a study found.
-
-    Parameters
-    ----------
-    results : list of TrialResult
-        All finished trials, by number.
-    weights : dict of int to float
-        The blend: weight by trial number.
-    plans : dict of str to FeaturePlan
-        One fitted plan a view that the blend uses.
-    ensemble : Ensemble
-        The refitted blend.
-    predicted : ndarray of shape (n_rows, n_outputs)
-        Out-of-fold predictions of the blend; NaN where no fold validates.
-    baselines : dict of str to Ensemble
-        ``dummy`` and ``linear``, refitted alike; their views are in `baseline_plans`.
-    choices : dict
-        What the clock decided besides the trials: ``seeds`` of each refit, ``refit_rows``, whether there are ``unstopped``
-        predictions, and ``price_ns``, the price of a thinned blend; and what it told: ``latency_ns``, ``latency_first_ns``. A replay repeats them.
-    parameters : dict
-        By learner, which share of its trials' differences each hyperparameter explains.
-    notes : tuple of str
-        What a reader of the report should know, as that a long table was sampled.
-    latency : Latency, optional
-        What a prediction takes, where it was measured.
-    unstopped : ndarray of shape (n_rows, n_outputs), optional
-        As `predicted`, of models that did not stop early on the rows that they predict; see `mlwright.search.unstopped`.
-    """
-
-    results: list[TrialResult]
-    weights: dict[int, float]
-    plans: dict[str, FeaturePlan]
-    ensemble: Ensemble
-    predicted: Floats
-    baselines: dict[str, Ensemble]
-    baseline_plans: dict[str, FeaturePlan] = field(default_factory=dict)
-    choices: dict[str, int] = field(default_factory=dict)
-    parameters: dict[str, dict[str, float]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    latency: Latency | None = None
-    unstopped: Floats | None = None
-
-    @property
-    def misses(self) -> Floats:
-        """The out-of-fold predictions that say best how far new rows will be missed: `unstopped` where there are any."""
-        return self.predicted if self.unstopped is None else self.unstopped
 
 
 def run_study(
@@ -113,7 +67,7 @@ def run_study(
     replay: Sequence[TrialResult] | None = None,
     choices: Mapping[str, int] | None = None,
     executor: Executor | None = None,
-    rows_after: tuple[int, int] = (0, 0),
+    after: After | None = None,
     listener: Listener = silent,
 ) -> StudyResult:
     """Run a study to its end.
@@ -134,9 +88,8 @@ def run_study(
         With `replay`: the recorded `StudyResult.choices`.
     executor : Executor, optional
         Where folds are fitted; by default this machine.
-    rows_after : (int, int)
-        How many rows the blend will have to predict before the deadline once it is refitted, and how many shuffled ones
-        for the importances, which are given up to five seconds.
+    after : After, optional
+        What the blend will have to predict before the deadline once it is refitted.
     listener : callable
         Hears of each trial.
     """
@@ -146,7 +99,7 @@ def run_study(
     # are the process's own, so that fits side by side cannot each have theirs.
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # the clock stops it
-        fitter = Fitter(data, executor or Local(), rows_after)
+        fitter = Fitter(data, executor or Local(), after)
         study = _Study(data, deadline, fitter, journal, listener)
         if replay is None:
             study.search(most_trials or 10**9)
@@ -173,6 +126,8 @@ class _Study:
         self.start = time.monotonic()
         self.before = 0.0 if journal is None else journal.seconds
         self.weights: dict[int, float] = {}
+        self._blends: dict[tuple[float, ...], dict[int, float]] = {}
+        self._blend_seconds = _BLEND_SECONDS
         self.planned = portfolio(data.task, data.schema, data.y)
 
     # Trials
@@ -205,14 +160,14 @@ class _Study:
             yield shorter
         planned = self.planned
         number, idle = len(planned), 0
-        most = number + max(_FEWEST_PROPOSALS, self._telling_rows() // _ROWS_A_PROPOSAL)
+        most = number + max(_FEWEST_PROPOSALS, telling_rows(self.data) // _ROWS_A_PROPOSAL)
         while (
             number < most
             and idle < _PATIENCE
             and (number in done or self._time_left() > self._least_seconds())
         ):
             if (number - len(planned)) % _LOOK == 0:
-                self.weights = blend(self.data, self.results, self.metric)
+                self._chosen()
                 recent = range(number - _LOOK, number)
                 idle = 0 if any(self.weights.get(n, 0.0) > 0 for n in recent) else idle + _LOOK
             trial = (
@@ -226,15 +181,9 @@ class _Study:
             number += 1
 
     def _time_left(self) -> float:
-        left = self.deadline.left
-        return self.fitter.time_for_trials(left - reserve(self.data, self.results, left), self.results)
-
-    def _telling_rows(self) -> int:
-        """Return how many rows tell configurations apart: of two classes the rarer one decides."""
-        y = self.data.y
-        if self.data.task.kind is not TaskKind.BINARY:
-            return len(y)
-        return min(len(y), 4 * int(np.bincount(y.astype(np.int64), minlength=2).min()))
+        left = self.deadline.left - self._blend_seconds
+        left -= reserve(self.data, self.results, self.deadline.left)
+        return self.fitter.costs.time_for_trials(left, self.results)
 
     def _least_seconds(self) -> float:
         """Return what the quickest real trial took: with less left nothing more can be tried."""
@@ -275,8 +224,10 @@ class _Study:
         rate = trial.params.get("learning_rate")
         if rate is None or trial.model not in _BOOSTING or trial.number >= len(self.planned):
             return trial
+        if goes_apart(self.data, trial):  # the probe itself could be killed; the clock stops the fit
+            return trial
         one = self.fitter.seconds_an_iteration(trial)
-        expected = one * self.fitter.waves * _TYPICAL / rate
+        expected = one * self.fitter.costs.waves * _TYPICAL / rate
         if expected <= share:
             return trial
         faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
@@ -303,6 +254,9 @@ class _Study:
 
     def _keep(self, result: TrialResult) -> None:
         self.results.append(result)
+        if "failed" in result.told:
+            self._tell_failure(result)
+            return
         best = max(self.results, key=lambda r: r.gain(self.metric) if r.complete else -math.inf)
         trial, task = result.trial, self.data.task
         self.listener(
@@ -322,14 +276,22 @@ class _Study:
             )
         )
 
+    def _tell_failure(self, result: TrialResult) -> None:
+        self.listener(Event("note", _failure(result)))
+
     def replay(self, recorded: Sequence[TrialResult]) -> None:
         """Fit recorded trials again."""
         for one in recorded:
+            if not one.n_iterations:  # its fit failed then
+                nothing = np.full((len(self.data.y), self.data.task.n_outputs), np.nan)
+                self._keep(replace(one, predicted=nothing))
+                continue
             kinds.load(kinds.MODELS, one.trial.model, family="model").prepare()
             again = self.fitter.trial(one.trial, Deadline(np.inf), one.n_iterations)
-            again.told.clear()
-            again.told.update(one.told)
-            self._keep(again)
+            if "failed" in again.told:
+                raise FitError(again.told["failed"], one.trial.number)
+            # One whose refit failed then is left out again.
+            self._keep(replace(again, told=dict(one.told), complete=one.complete))
 
     # The end
 
@@ -342,10 +304,14 @@ class _Study:
         rows = self._refit_rows(chosen)
         if rows is not None:
             choices["refit_rows"] = rows
-        refit = sum(self.fitter.refit_seconds(result) for result, _ in chosen) * choices["seeds"]
-        after = self.fitter.time_for_refit(self.deadline.left, self.results) - refit
+        costs = self.fitter.costs
+        refit = sum(costs.refit_seconds(result) for result, _ in chosen) * choices["seeds"]
+        after = costs.time_for_refit(self.deadline.left, self.results) - refit
         if affordable(self.data, chosen, after / self.fitter.executor.workers):
             choices["unstopped"] = 1
+        detail = costs.detail(self.deadline.left, [r for r, _ in chosen], choices["seeds"])
+        if detail < 100:
+            choices["detail"] = detail
         if self.journal is not None:
             self.journal.end(choices)
         return choices
@@ -361,15 +327,22 @@ class _Study:
             chosen = self._chosen(choices)
             key = choices.get("seeds"), *((r.trial.number, weight) for r, weight in chosen)
             if key not in known:
-                known[key] = clock(*self._model(chosen, choices)[1:])
+                known[key] = clock(*self._model(choices)[1:])
             return known[key]
 
         whole = total_price(data, [result for result, _ in self._chosen()])
         return thin(choices, measure, price=whole, limit=data.limit)
 
     def _chosen(self, choices: Mapping[str, int] | None = None) -> list[tuple[TrialResult, float]]:
+        """Weigh all trials, and return those of the blend with their weights; nothing is weighed twice."""
         data = replace(self.data, latency=capped(self.data.latency, choices or {}))
-        self.weights = blend(data, self.results, self.metric)
+        key = data.latency, *(r.trial.number for r in self.results if r.complete)
+        if key not in self._blends:
+            begun = time.monotonic()
+            self._blends[key] = blend(data, self.results, self.metric)
+            self._blend_seconds = time.monotonic() - begun
+        # Those that failed since then have no weight.
+        self.weights = dict.fromkeys((r.trial.number for r in self.results), 0.0) | self._blends[key]
         return [(r, self.weights[r.trial.number]) for r in self.results if self.weights[r.trial.number] > 0]
 
     def _seeds(self, chosen: Sequence[tuple[TrialResult, float]]) -> int:
@@ -382,7 +355,9 @@ class _Study:
         if not drawn:
             return 1
         by_price = (min(_SEEDED_MICROSECONDS, self.data.latency) - fixed) / max(dear, 1e-9)
-        seconds = sum(self.fitter.refit_seconds(result) for result in drawn) / self.fitter.executor.workers
+        seconds = (
+            sum(self.fitter.costs.refit_seconds(result) for result in drawn) / self.fitter.executor.workers
+        )
         by_time = _SEEDED_SHARE * self.deadline.left / max(seconds, 1e-9)
         return int(max(1, min(_MOST_SEEDS, by_price, by_time)))
 
@@ -391,15 +366,29 @@ class _Study:
         if self.data.rows is None:
             return None
         baselines = self.results[: len(BASELINES)]
-        seconds = sum(self.fitter.seconds_on_all_rows(r) for r in [*(r for r, _ in chosen), *baselines])
-        spare = max(0.0, self.fitter.time_for_refit(self.deadline.left, self.results))
+        seconds = sum(self.fitter.costs.seconds_on_all_rows(r) for r in [*(r for r, _ in chosen), *baselines])
+        spare = max(0.0, self.fitter.costs.time_for_refit(self.deadline.left, self.results))
         share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))
 
-    def _model(
+    def _model(self, choices: Mapping[str, int]) -> tuple[Floats, Ensemble, dict[str, FeaturePlan]]:
+        """Return the out-of-fold predictions, the refitted blend and its plans; what was fitted before is not again.
+
+        A trial whose refit fails is left out, and the blend chosen anew.
+        """
+        while True:
+            try:
+                return self._refitted(self._chosen(choices), choices)
+            except FitError as failed:
+                place = next(i for i, r in enumerate(self.results) if r.trial.number == failed.number)
+                result = self.results[place]
+                told = result.told | {"failed": f"fitted on all rows, {failed.reason}"}
+                self.results[place] = replace(result, complete=False, told=told)
+                self._tell_failure(self.results[place])
+
+    def _refitted(
         self, chosen: Sequence[tuple[TrialResult, float]], choices: Mapping[str, int]
     ) -> tuple[Floats, Ensemble, dict[str, FeaturePlan]]:
-        """Return the out-of-fold predictions, the refitted blend and its plans; what was fitted before is not again."""
         data, fitter = self.data, self.fitter
         predicted = sum(
             (result.predicted * weight for result, weight in chosen), np.zeros_like(chosen[0][0].predicted)
@@ -416,7 +405,7 @@ class _Study:
             predicted[covered] = calibration.apply(predicted[covered])
         bagged = fitter.bag(chosen) if data.quality == "bag" else None
         fitter.forget_folds()
-        rows = self._rows_of_refit(choices)
+        rows = rows_of_refit(data, choices)
         blended, plans = bagged or fitter.refit(chosen, n_seeds=choices.get("seeds", 1), rows=rows)
         return predicted, Ensemble(blended.members, calibration), plans
 
@@ -445,19 +434,32 @@ class _Study:
         data, fitter = self.data, self.fitter
         chosen = self._chosen(choices)
         again = unstopped(fitter, chosen) if choices.get("unstopped") else None
-        predicted, ensemble, plans = self._model(chosen, choices)
+        predicted, ensemble, plans = self._model(choices)
+        if again is not None and len(self._chosen(choices)) != len(chosen):  # the refit of one has failed
+            again = unstopped(fitter, self._chosen(choices))
         if again is not None and ensemble.calibration is not None:
             known = np.flatnonzero(np.isfinite(again).all(axis=1))
             again[known] = ensemble.calibration.apply(again[known])
-        rows = self._rows_of_refit(choices)
+        rows = rows_of_refit(data, choices)
         baselines, baseline_plans = {}, {}
         for kind in BASELINES:
             result = next(
-                (r for r in self.results if r.trial.model == kind and r.trial.link == "identity"), None
+                (
+                    r
+                    for r in self.results
+                    if r.trial.model == kind and r.trial.link == "identity" and r.complete
+                ),
+                None,
             )
-            if result is not None:
+            if result is None:
+                continue
+            try:
                 baselines[kind], used = fitter.refit([(result, 1.0)], rows=rows)
-                baseline_plans |= used
+            except FitError as failed:
+                self.listener(Event("note", f"the baseline {kind} failed: {failed.reason}"))
+                continue
+            baseline_plans |= used
+        failed = [result for result in self.results if "failed" in result.told]
         return StudyResult(
             self.results,
             self.weights,
@@ -468,25 +470,11 @@ class _Study:
             baseline_plans,
             choices,
             parameter_importance(self.results, self.metric, seed=data.seed),
-            self._notes(rows),
+            (*sample_note(data, rows), *map(_failure, failed)),
             self._latency(choices, predicted),
             again,
         )
 
-    def _rows_of_refit(self, choices: Mapping[str, int]) -> Ints | None:
-        n_rows, wanted = len(self.data.y), choices.get("refit_rows", len(self.data.y))
-        if wanted >= n_rows or self.data.rows is None:
-            return None
-        others = np.setdiff1d(np.arange(n_rows), self.data.rows, assume_unique=True)
-        draw = seeds.generator(self.data.seed, "refit rows")
-        more = draw.choice(others, wanted - len(self.data.rows), replace=False)
-        return np.sort(np.concatenate([self.data.rows, more]))
 
-    def _notes(self, rows: Ints | None) -> tuple[str, ...]:
-        if self.data.rows is None:
-            return ()
-        n_rows = len(self.data.y)
-        used = n_rows if rows is None else len(rows)
-        fitted = "all of them" if used == n_rows else f"{used:,} of them"
-        seen = f"trials saw a random sample of {len(self.data.rows):,} of the {n_rows:,} training rows"
-        return (f"{seen}; the model itself was fitted on {fitted}",)
+def _failure(result: TrialResult) -> str:
+    return f"trial {result.trial.number} ({result.trial.model}) failed: {result.told['failed']}"

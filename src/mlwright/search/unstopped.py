@@ -16,7 +16,8 @@ from mlwright.core import kinds
 from mlwright.core.clock import Deadline
 from mlwright.core.types import Floats
 from mlwright.models.base import Model
-from mlwright.search.fitter import Fitter, StudyData
+from mlwright.search.fitter import Fitter
+from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
 
 __all__ = ["affordable", "reserve", "unstopped"]
@@ -69,6 +70,6 @@ def unstopped(fitter: Fitter, chosen: Sequence[tuple[TrialResult, float]]) -> Fl
         if _stops(result):
             typical = max(1, round(float(np.mean(result.n_iterations))))
             again = fitter.trial(result.trial, Deadline(math.inf), (typical,) * len(result.n_iterations))
-            predicted = again.predicted
+            predicted = predicted if "failed" in again.told else again.predicted
         parts.append(weight * predicted)
     return np.sum(parts, axis=0)

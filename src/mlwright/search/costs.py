@@ -1,0 +1,157 @@
+"""Costs: what fits and predictions took so far, and so how much of the time that is left trials may have."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlwright.core.types import Ints
+from mlwright.search.portfolio import BASELINES
+from mlwright.search.trial import TrialResult
+
+__all__ = ["REFIT_FACTOR", "After", "Costs"]
+
+REFIT_FACTOR = 1.05  # more rows carry a few more trees
+_MOST_DEAR = 4  # of the trials are among the dearest: what time is kept for
+_ROWS_FOR_THREADS = 50_000
+_LEAST_DETAIL, _STEP = 10, 10  # percent
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What the blend will have to predict before the deadline, once it is refitted.
+
+    Parameters
+    ----------
+    rows : int
+        Rows in any case.
+    shuffled : int
+        Shuffled rows for importances and effects, fewer where time is short.
+    seconds : float
+        What the shuffled ones may take at most.
+    """
+
+    rows: int = 0
+    shuffled: int = 0
+    seconds: float = 5.0
+
+
+class Costs:
+    """Seconds by view and by trial, measured as a study goes.
+
+    Parameters
+    ----------
+    n_rows : int
+        Training rows.
+    n_searched : int
+        Those of them that trials see.
+    folds : sequence of (ndarray, ndarray)
+        What trials fit on and validate on.
+    workers : int
+        How many fits run side by side.
+    after : After
+        What comes after the search.
+    bag : bool
+        Whether the folds' models are kept, and nothing is refitted.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        n_searched: int,
+        folds: Sequence[tuple[Ints, Ints]],
+        workers: int,
+        after: After,
+        *,
+        bag: bool = False,
+    ) -> None:
+        self.n_rows, self.n_searched, self.folds = n_rows, n_searched, folds
+        self.workers, self.after, self.bag = workers, after, bag
+        self.row_seconds: dict[str | int, float] = {}  # what a view or a trial's model takes for a row
+        self.view_seconds: dict[str, float] = {}  # what fitting a view's plan took for a row
+        self._lock = threading.Lock()
+
+    def note_row(self, of: str | int, seconds: float) -> None:
+        """Keep the least time of a row: the first call loads libraries, and others may share the cores."""
+        self._note(self.row_seconds, of, seconds)
+
+    def note_view(self, view: str, seconds: float) -> None:
+        """Keep the least time that fitting a view's plan took for a row."""
+        self._note(self.view_seconds, view, seconds)
+
+    def _note(self, kept: dict, of: str | int, seconds: float) -> None:
+        with self._lock:
+            kept[of] = min(seconds, kept.get(of, math.inf))
+
+    def time_for_trials(self, left: float, results: Sequence[TrialResult]) -> float:
+        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
+        used = self._seconds_after(results)
+        if self.bag:
+            return left - used
+        a_second_more = self._refit_share() / self.workers
+        return (left - self._seconds_to_refit(results) - used) / (1 + a_second_more)
+
+    def time_for_refit(self, left: float, results: Sequence[TrialResult]) -> float:
+        """Return how many of the seconds left all threads together have for fitting on all rows."""
+        return (left - self._seconds_after(results)) * self.workers
+
+    def detail(self, left: float, chosen: Sequence[TrialResult], n_seeds: int = 1) -> int:
+        """Return which percent of the shuffled rows there will be time for once the chosen are refitted: 10 to 100."""
+        a_row = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in chosen})
+        a_row += n_seeds * sum(self.row_seconds.get(r.trial.number, 0.0) for r in chosen)
+        refit = 0.0 if self.bag else n_seeds * sum(self.refit_seconds(r) for r in chosen) / self.workers
+        spare = min(left - refit - self.after.rows * a_row, self.after.seconds)
+        wanted = self.after.shuffled * a_row
+        if wanted <= max(0.0, spare):
+            return 100
+        return max(_LEAST_DETAIL, int(100 * spare / wanted) // _STEP * _STEP)
+
+    def refit_seconds(self, result: TrialResult) -> float:
+        """Return how long one thread will take to refit the trial."""
+        return self._refit_share() * result.seconds
+
+    def seconds_on_all_rows(self, result: TrialResult) -> float:
+        """Return how long one thread would take to fit the trial on all rows, those left out of a sample included."""
+        return self._share_of(self.n_rows) * result.seconds
+
+    def threads(self, n_fits: int) -> int:
+        """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
+        return self.workers if n_fits == 1 and self.n_rows >= _ROWS_FOR_THREADS else 1
+
+    @property
+    def waves(self) -> int:
+        """How often all workers together must fit a fold until all folds are fitted."""
+        return -(-len(self.folds) // self.workers)
+
+    def _seconds_to_refit(self, results: Sequence[TrialResult]) -> float:
+        whole = [r for r in results if r.complete]
+        costs = sorted((self.refit_seconds(r) for r in whole if r.trial.model != "dummy"), reverse=True)
+        members = costs[:_MOST_DEAR]
+        linear = sum(self.refit_seconds(r) for r in whole[: len(BASELINES)])
+        views = sum(
+            self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}
+        )
+        return max(sum(members) / self.workers, max(members, default=0.0)) + linear + views
+
+    def _seconds_after(self, results: Sequence[TrialResult]) -> float:
+        """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
+        views = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
+        models = sorted((self.row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
+        a_row = views + sum(models[:_MOST_DEAR])
+        return self.after.rows * a_row + min(self.after.shuffled * a_row, self.after.seconds)
+
+    def _refit_share(self) -> float:
+        """Return the seconds that one thread needs for a refit, for each second that the folds took.
+
+        A refit is on all rows; where trials see a sample, on as many as they see at least.
+        """
+        return self._share_of(self.n_searched)
+
+    def _share_of(self, n_rows: int) -> float:
+        alone = self.threads(len(self.folds))
+        n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 1.0
+        return REFIT_FACTOR * alone / max(1, self.waves) * n_rows / max(1.0, n_fitted)
