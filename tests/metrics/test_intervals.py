@@ -141,6 +141,26 @@ def test_groups_hold_the_truth_where_rows_do_not():
     assert alone / 300 < 0.75
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss", "rmse"])
+def test_forty_groups_of_fifty_rows_hold_the_truth(name):
+    """Noise of which a group's rows share 40 %: over many groups the truth is that of rows alone."""
+    random, metric, inside = np.random.default_rng(5), get(name), 0
+    groups = np.repeat(np.arange(40), 50)
+    truth = {"roc_auc": norm.cdf(SHIFT / math.sqrt(2)), "log_loss": true_log_loss(), "rmse": 1.0}[name]
+    for _ in range(250):
+        noise = math.sqrt(0.4) * random.normal(size=40)[groups] + math.sqrt(0.6) * random.normal(size=2000)
+        if name == "rmse":
+            y, predicted = np.zeros(2000), noise
+        else:
+            y = (random.random(2000) < SHARE).astype(float)
+            predicted = 1 / (
+                1 + np.exp(-((noise + SHIFT * y) * SHIFT - SHIFT**2 / 2 + np.log(SHARE / (1 - SHARE))))
+            )
+        found = interval(metric, y, predicted[:, None], groups=groups)
+        inside += found.low <= truth <= found.high
+    assert 0.92 <= inside / 250 <= 0.98
+
+
 def test_the_mean_s_interval_is_the_t_interval():
     """For a mean of many rows the interval must agree with the closed form."""
     random = np.random.default_rng(0)
