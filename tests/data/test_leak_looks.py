@@ -110,6 +110,13 @@ def test_an_aggregate_of_one_class_of_several_is_stopped():
     assert [(f.code, f.severity) for f in Leak().run(made)] == [("leak:planted", Severity.STOP)]
 
 
+def test_a_moving_mean_of_a_target_that_stands_still_at_first_is_stopped():
+    y = np.where(np.arange(N) < N // 2, 0.0, Y)
+    (found,) = look(y, planted=np.convolve(y, np.ones(7) / 7)[:N])
+    assert (found.code, found.severity) == ("leak:planted", Severity.STOP)
+    assert "7 rows" in found.what
+
+
 def test_two_of_many_numbers_that_go_together_give_the_class():
     """Forty columns that are alike in pairs, closer than the two that tell."""
     draw = np.random.default_rng(5)

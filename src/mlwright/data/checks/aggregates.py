@@ -206,16 +206,16 @@ class _Windows:
     def __init__(self, y: Floats) -> None:
         self.y = y
         most = min(_LONGEST_WINDOW, (len(y) - _FEWEST_STEPS) // 2)
-        self.start, end = most, len(y) - most
-        at = np.arange(self.start, min(end, self.start + _STEPS_TRIED))
+        start, end = most, len(y) - most
+        # From all over: a target may stand still for long stretches.
+        self.at = at = np.linspace(start, end - 1, max(0, min(end - start, _STEPS_TRIED))).astype(np.int64)
         self.kinds = [(w, a) for w in range(2, most + 1) for a in sorted({0, (w - 1) // 2, w - 1})]
         moved = [y[at + ahead] - y[at + ahead - window] for window, ahead in self.kinds]
-        self.n = len(at)
-        self.changes = np.stack([_standard(row) for row in moved]) if moved else np.zeros((0, self.n))
+        self.changes = np.stack([_standard(row) for row in moved]) if moved else np.zeros((0, len(at)))
 
     def of(self, step: Floats) -> int:
         """Return the window of which `step`, from each row to the next, is the change; 0 if there is none."""
-        tried = _standard(step[self.start - 1 :][: self.n])
+        tried = _standard(step[self.at - 1])
         for index in np.flatnonzero((self.changes @ tried) ** 2 >= 1 - _TRIED):
             window, ahead = self.kinds[index]
             change = self.y[window:] - self.y[:-window]
