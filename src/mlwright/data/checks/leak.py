@@ -42,7 +42,7 @@ _STOP_AUC, _WARN_AUC = 0.999, 0.98
 _STOP_R2, _WARN_R2 = 0.9999, 0.995
 _EXACT = 1e-9
 _N_FOLDS = 5
-_MOST_CLASSES = 5  # of which aggregates are looked for
+_MOST_CLASSES = 10  # of which aggregates are looked for
 _EARLY = 1 / 3  # of the rows
 
 
