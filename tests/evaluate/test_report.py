@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mlwright.data.schema import Column, Kind, Role, Schema, Task, TaskKind
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.evaluation import Evaluation, Importance, evaluate
 from mlwright.evaluate.report import card, render
+from mlwright.evaluate.sections import SECTIONS
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 CSS = files("mlwright.evaluate").joinpath("report.css").read_text(encoding="utf-8")
@@ -218,3 +220,10 @@ def test_a_card_has_the_nine_sections(context):
     assert text.count("For a person to fill in:") >= 6
     assert "tenure" in text
     assert "weight 75%" in text
+
+
+def test_the_documentation_tells_every_section_in_the_order_of_the_page():
+    told = Path(__file__).parents[2].joinpath("docs/report.md").read_text(encoding="utf-8")
+    rows = told.partition("## The sections below it")[2].partition("\n## ")[0].splitlines()
+    titles = [line.split(" | ")[0].removeprefix("| ") for line in rows if line.startswith("| ")][1:]
+    assert ", ".join(titles) == ", ".join(section.title for section in SECTIONS)
