@@ -294,8 +294,8 @@ SECTIONS: tuple[Section, ...] = (
     # how good it is
     Section("scores", "Scores", results.scores),
     Section("decisions", "Right and wrong", results.decisions),
-    MONEY,
     Section("errors", "How far off", results.errors),
+    MONEY,
     Section("calibration", "Probabilities", results.calibration),
     CALIBRATION_ERROR,
     COVERAGE,
