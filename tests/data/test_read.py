@@ -12,6 +12,7 @@ import lzma
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -306,3 +307,18 @@ def test_half_a_character_at_the_end_is_our_error(tmp_path, body):
     (tmp_path / "a.csv").write_bytes(body)
     with pytest.raises(SourceError, match=r"a\.csv"):
         read(tmp_path / "a.csv")
+
+
+def test_batches_of_a_long_file_never_hold_it_whole(tmp_path):
+    path, draw = tmp_path / "long.parquet", np.random.default_rng(0)
+    schema = pa.schema([("x", pa.float64())])
+    with pq.ParquetWriter(path, schema) as writer:
+        for _ in range(30):
+            writer.write_table(pa.table({"x": draw.normal(size=100_000)}, schema=schema))
+    before, most = pa.total_allocated_bytes(), 0
+    rows = 0
+    for batch in iter_batches(path):
+        rows += batch.num_rows
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == 3_000_000
+    assert most < path.stat().st_size / 4

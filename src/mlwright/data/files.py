@@ -373,7 +373,8 @@ def _parquet_batches(paths: list[Path], schema: pa.Schema, rows: int) -> Iterato
 
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            # Read ahead, pyarrow would hold the bytes of all row groups at once.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=rows):
                     table = pa.Table.from_batches([batch])
                     if len(paths) > 1:
