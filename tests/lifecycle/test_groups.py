@@ -17,6 +17,7 @@ def staff(tmp_path_factory):
     with (folder / "staff.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["sex", "grade", "years", "team", "promoted"])
+        rows.writerow(["f", 3, 4, "a", ""])  # nobody knows
         for _ in range(1200):
             sex, grade, years = draw.choice("fm"), draw.randrange(2, 9), draw.randrange(12)
             score = 0.9 * grade + 0.3 * years + draw.gauss(0, 1) - 2.5 * (sex == "f")
@@ -37,6 +38,14 @@ def test_groups_are_compared_though_the_column_is_ignored(staff):
     assert sexes["verdict"] == "flagged"  # its probabilities are too high for women and too low for men
     assert "calibration" in {x["criterion"] for x in sexes["comparisons"] if x["verdict"] == "flagged"}
     assert made["parts"]["slices"]["n_tried"] > 50
+    labels = made["parts"]["label_noise"]
+    assert labels["n_rows"] == made["split"]["n_train"]
+    with (staff / "staff.csv").open() as file:
+        told = [row["promoted"] for row in csv.DictReader(file)]
+    assert labels["suspects"]
+    assert all(
+        told[each["row"] - 1] == each["given"] for each in labels["suspects"]
+    )  # the rows of the source
     page = Path(made["report"]).read_text()
     assert "sex: flagged" in page
     again = command("reproduce", made["run_id"], "--json", folder=staff)

@@ -25,6 +25,8 @@ __all__ = ["as_line", "doctor", "models", "plain", "result", "runs", "serving", 
 _LABEL = 9  # columns of a summary's labels
 _MOST_CAREFUL = 3  # warnings that are told; the others stand in the report
 _BASELINES = {"dummy": "always the same answer", "linear": "linear model"}
+_MOST_SHOWN = {"stop": None, "warn": 6, "info": 4}  # findings by severity
+_MOST_ALIKE = 2  # of one check and severity
 _STYLES = {"accepted": ("yellow",), "warning": ("yellow",)}
 
 
@@ -70,7 +72,8 @@ def _field(label: str, text: str, paint: Paint, style: tuple[str, ...] = ("bold"
 
 def _found(made: RunResult, paint: Paint) -> list[str]:
     """Return what reading and the checks saw, each with its severity in a word, the worst first."""
-    found = [(severity_word(f["severity"], accepted=True), f["what"]) for f in made.findings]
+    findings, more = _foremost(made.findings)
+    found = [(severity_word(f["severity"], accepted=True), f["what"]) for f in findings]
     found += [("note", note) for note in made.notes]
     lines: list[str] = []
     for word, what in found:
@@ -78,7 +81,23 @@ def _found(made: RunResult, paint: Paint) -> list[str]:
         first, *rest = wrapped(f"{word}: {printable(what)}", paint.width, _LABEL)
         first = paint(word, *_STYLES.get(word, ())) + first[len(word) :]
         lines += [paint(label, "bold") + first, *(" " * (_LABEL + 2) + line for line in rest)]
+    if more:
+        lines += _field("", f"and {more:,} more finding{'s' * (more != 1)} in the report", paint)
     return lines or _field("found", "nothing odd in the data", paint)
+
+
+def _foremost(findings: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Return the findings that a terminal shows, and how many it leaves out: all that stop, the first of the others."""
+    shown: list[dict[str, Any]] = []
+    for severity, most in _MOST_SHOWN.items():
+        alike: dict[str, int] = {}
+        of_severity = [finding for finding in findings if finding["severity"] == severity]
+        for finding in of_severity:
+            alike[finding["check"]] = alike.get(finding["check"], 0) + 1
+            if most is None or (alike[finding["check"]] <= _MOST_ALIKE and most > 0):
+                shown.append(finding)
+                most = None if most is None else most - 1
+    return shown, len(findings) - len(shown)
 
 
 def _careful(made: RunResult, paint: Paint) -> list[str]:

@@ -14,6 +14,7 @@ from mlwright.evaluate.coverage_section import COVERAGE
 from mlwright.evaluate.effects_section import EFFECTS
 from mlwright.evaluate.fairness_section import FAIRNESS
 from mlwright.evaluate.honesty_section import CALIBRATION_ERROR, SELECTION
+from mlwright.evaluate.label_noise_section import LABEL_NOISE
 from mlwright.evaluate.markup import Cell, escape, figure, section, table
 from mlwright.evaluate.money_section import MONEY
 from mlwright.evaluate.score_section import READINESS
@@ -286,6 +287,7 @@ SECTIONS: tuple[Section, ...] = (
     # the data
     Section("data", "The data", _data),
     Section("findings", "Findings", _findings),
+    LABEL_NOISE,
     # how it was tested
     Section("split", "The split", _split),
     # how it was made

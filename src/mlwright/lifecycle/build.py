@@ -17,7 +17,7 @@ from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.checks.base import CheckContext
 from mlwright.data.contract import Contract
-from mlwright.data.findings import Finding
+from mlwright.data.findings import Finding, Severity
 from mlwright.data.schema import Column, Role, Schema, Task
 from mlwright.data.split import Pinned, Split, make_split
 from mlwright.data.table import Table
@@ -27,6 +27,7 @@ from mlwright.evaluate.association import association
 from mlwright.evaluate.context import Part, ReportContext
 from mlwright.evaluate.datasheet import datasheet
 from mlwright.evaluate.evaluation import Evaluation
+from mlwright.evaluate.label_noise import LabelNoise
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
 from mlwright.evaluate.split_claim import random_claim
@@ -88,6 +89,8 @@ class Prepared:
         What was seen while reading.
     contract : Contract, optional
         What the table was held against.
+    numbers : ndarray of int64, shape (n_rows,), optional
+        Where the rows of `table` stand in the source, from 0; None if all rows of it are there.
     """
 
     table: Table
@@ -97,6 +100,7 @@ class Prepared:
     test: Table | None = None
     notes: tuple[str, ...] = ()
     contract: Contract | None = None
+    numbers: Ints | None = field(default=None, repr=False)
 
     @property
     def evaluated(self) -> Table | None:
@@ -123,6 +127,8 @@ class Built:
         What `mlwright.lifecycle.equality.prove_equal` takes: predictions, canonical columns and JSON records.
     parts : tuple of Part
         What was measured beside the evaluation.
+    findings : tuple of Finding
+        What the checks said, and what the fitted models say of the labels.
     in_words, shares : dict
         The first screen of the report as plain sentences, and the shares that they speak of.
     """
@@ -132,6 +138,7 @@ class Built:
     evaluation: Evaluation
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
     parts: tuple[Part, ...] = ()
+    findings: tuple[Finding, ...] = ()
     in_words: Json = field(default_factory=dict)
     shares: Json = field(default_factory=dict)
 
@@ -181,7 +188,8 @@ def prepare(
     checked_groups(project, table.schema, target)
     rows, left_out = learnable(table, task)
     notes = [*notes, *left_out]
-    if len(rows) < table.n_rows:
+    numbers = rows if len(rows) < table.n_rows else None
+    if numbers is not None:
         table = table.take(rows)
         hashes = None if hashes is None else hashes[rows]
     y = target_values(table, task)
@@ -204,7 +212,7 @@ def prepare(
     findings = checked(context, project, refuse=refuse, listener=listener)
     split = _with_claim(split, table, columns, y, task, project)
     listener(Event("note", f"split: {split.reason}", split.to_json()))
-    return Prepared(table, task, findings, split, own, tuple(notes), contract)
+    return Prepared(table, task, findings, split, own, tuple(notes), contract, numbers)
 
 
 def _with_claim(
@@ -301,6 +309,10 @@ def build(
     )
     evaluation, parts = measured.evaluation, measured_parts(measured)
 
+    worst = list(Severity)[::-1]
+    found = [*prepared.findings, *_of_labels(parts, listener)]
+    findings = tuple(sorted(found, key=lambda finding: worst.index(finding.severity)))
+
     listener(Event("step", "packaging"))
     trials = [result.to_json() for result in study.results]
     contents = Contents(
@@ -337,7 +349,7 @@ def build(
         task=task,
         schema=table.schema,
         n_rows=table.n_rows,
-        findings=tuple(prepared.findings),
+        findings=findings,
         split=split.to_json()
         | ({"n_test": kept.n_rows} if prepared.test is not None and kept is not None else {}),
         trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
@@ -358,7 +370,17 @@ def build(
         },
     )
     proof = predicted, rows_columns, json_rows
-    return Built(contents, study, evaluation, proof, parts, summary(document).to_json(), figures(document))
+    return Built(
+        contents, study, evaluation, proof, parts, findings, summary(document).to_json(), figures(document)
+    )
+
+
+def _of_labels(parts: Sequence[Part], listener: Listener) -> list[Finding]:
+    """Return what is to be found of wrong labels, and tell it."""
+    found = [part.finding for part in parts if isinstance(part, LabelNoise) and part.finding is not None]
+    for finding in found:
+        listener(Event("finding", finding.what, finding.to_json() | {"accepted": False}))
+    return found
 
 
 def _told(columns: Columns, schema: Schema) -> Columns:

@@ -139,6 +139,7 @@ def measure(
         columns=columns if kept is not None else take(columns, shown),
         truth=truth[shown],
         predicted=scored,
+        train_numbers=1 + (split.train if prepared.numbers is None else prepared.numbers[split.train]),
         train_truth=target_values(prepared.table, task)[split.train],
         train_units=train_units,
         train_weights=train_weights,

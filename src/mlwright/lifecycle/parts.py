@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mlwright.core.types import Floats, Json
+from mlwright.core.types import Floats, Ints, Json
 from mlwright.data.schema import Task
 from mlwright.data.split import Split
 from mlwright.data.table import Table
@@ -15,6 +15,7 @@ from mlwright.evaluate.evaluation import Evaluation
 from mlwright.lifecycle.afterwards import Detail
 from mlwright.lifecycle.effects import effects
 from mlwright.lifecycle.groups import fairness_of, slices_of
+from mlwright.lifecycle.label_noise import label_noise_of
 from mlwright.lifecycle.number_parts import calibration_part, coverage_part, money_part, selection_part
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.quickness import quickness
@@ -49,6 +50,8 @@ class Measured:
         As `units`, of the training rows.
     train_weights : ndarray of shape (n_train,) or None
         How much each of them counts.
+    train_numbers : ndarray of int64, shape (n_train,)
+        What the training rows are called: their numbers in the source, from 1.
     units : dict
         ``groups`` or ``blocks``: rows that intervals draw together.
     predict : callable
@@ -71,6 +74,7 @@ class Measured:
     train_truth: Floats = field(repr=False)
     train_units: Json = field(repr=False)
     train_weights: Floats | None = field(repr=False)
+    train_numbers: Ints = field(repr=False)
     units: Json = field(repr=False)
     predict: Callable[[Columns], Floats] = field(repr=False)
     detail: Detail = field(default=Detail())
@@ -79,6 +83,7 @@ class Measured:
 
 # Each gives its part, or None where it does not apply. In the order of the report.
 MEASURES: tuple[Callable[[Measured], Part | None], ...] = (
+    label_noise_of,
     selection_part,
     money_part,
     calibration_part,

@@ -122,6 +122,14 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
     ]
     project = Project.from_json(plan["project"], Path(plan["folder"]))
     project = project.having(accepted=tuple(plan.get("accepted", ())))
-    prepared = Prepared(table, Task.from_json(plan["task"]), findings, split, test, tuple(plan["notes"]))
+    prepared = Prepared(
+        table,
+        Task.from_json(plan["task"]),
+        findings,
+        split,
+        test,
+        tuple(plan["notes"]),
+        numbers=arrays.get("numbers"),
+    )
     trials = [TrialResult.from_json(tree) for tree in plan["trials"]]
     return Recorded(run_id, project, prepared, trials, plan.get("choices", {}), lineage, plan["sha256"])

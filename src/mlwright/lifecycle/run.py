@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from mlwright.bundle.arrays import encode
 from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.files import canonical_json
+from mlwright.data.findings import Finding
 from mlwright.data.fingerprint import fingerprint, row_hashes
 from mlwright.data.read import read_noted
 from mlwright.data.schema import Schema
@@ -299,6 +300,8 @@ def split_bytes(prepared: Prepared) -> bytes:
     """Return the split's row numbers as an artefact that `reproduce` reads."""
     split = prepared.split
     arrays = {"train": split.train, "test": split.test}
+    if prepared.numbers is not None:
+        arrays["numbers"] = prepared.numbers
     for index, (fit, valid) in enumerate(split.folds):
         arrays |= {f"fold_{index}_fit": fit, f"fold_{index}_valid": valid}
     return encode({name: np.asarray(rows, np.int64) for name, rows in arrays.items()})
@@ -360,7 +363,7 @@ def _record(
         "schema": prepared.table.schema.to_json(),
         "task": prepared.task.to_json(),
         "split": prepared.split.to_json(),
-        "findings": _findings(prepared, project),
+        "findings": _findings(prepared.findings, project),
         "accepted": list(project.accepted),
         "notes": list(prepared.notes),
         "trials": built.contents.lineage["trials"],
@@ -381,9 +384,9 @@ def _record(
     return run_id
 
 
-def _findings(prepared: Prepared, project: Project) -> list[dict[str, Any]]:
+def _findings(found: Sequence[Finding], project: Project) -> list[dict[str, Any]]:
     accepts = project.accepts
-    return [finding.to_json() | {"accepted": finding.code in accepts} for finding in prepared.findings]
+    return [finding.to_json() | {"accepted": finding.code in accepts} for finding in found]
 
 
 def _accepted_once(project: Project) -> list[str]:
@@ -438,7 +441,9 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
     split = prepared.split.to_json()
     if prepared.test is not None:
         split["n_test"] = prepared.test.n_rows
-    weights = trained.built.study.weights
+    built = trained.built
+    found = built.findings if isinstance(built, Built) else prepared.findings
+    weights = built.study.weights
     heaviest = max(trained.built.study.results, key=lambda r: weights.get(r.trial.number, 0.0))
     return RunResult(
         run_id=trained.run_id,
@@ -461,7 +466,7 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
             for name, baseline in evaluation.baselines.items()
         },
         split=split,
-        findings=_findings(prepared, trained.project),
+        findings=_findings(found, trained.project),
         seconds=round(seconds, 3),
         trials=len(trained.built.study.results),
         alias=trained.alias,
