@@ -90,13 +90,13 @@ def _foremost(findings: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     """Return the findings that a terminal shows, and how many it leaves out: all that stop, the first of the others."""
     shown: list[dict[str, Any]] = []
     for severity, most in _MOST_SHOWN.items():
-        alike: dict[str, int] = {}
-        of_severity = [finding for finding in findings if finding["severity"] == severity]
-        for finding in of_severity:
-            alike[finding["check"]] = alike.get(finding["check"], 0) + 1
-            if most is None or (alike[finding["check"]] <= _MOST_ALIKE and most > 0):
-                shown.append(finding)
-                most = None if most is None else most - 1
+        counts: dict[str, int] = {}
+        kept = []
+        for finding in (f for f in findings if f["severity"] == severity):
+            counts[finding["check"]] = counts.get(finding["check"], 0) + 1
+            if severity == "stop" or counts[finding["check"]] <= _MOST_ALIKE:
+                kept.append(finding)
+        shown += kept[:most]
     return shown, len(findings) - len(shown)
 
 
