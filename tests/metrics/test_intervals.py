@@ -214,7 +214,7 @@ def test_many_small_steps_are_the_same_as_few_large_ones(monkeypatch):
 
     y, p = regression(np.random.default_rng(0), 100)
     want = interval(get("mae"), y, p, seed=3)
-    monkeypatch.setattr("mlwright.metrics.intervals._CELLS", 700)
+    monkeypatch.setattr("mlwright.metrics.base._CELLS", 700)
     got = interval(Plain(), y, p, seed=3)
     assert (got.low, got.high) == (pytest.approx(want.low), pytest.approx(want.high))
 

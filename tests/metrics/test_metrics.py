@@ -341,3 +341,31 @@ def test_an_own_metric_must_be_whole(changes, said):
         get("own.bad")
     with pytest.raises(ParameterError, match="not a metric"):
         register(int)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "pr_auc", "log_loss"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_without_each_part_equal_scores_of_the_other_rows(name, n_classes, weighted):
+    draw = np.random.default_rng(5)
+    y = draw.integers(0, n_classes, 300).astype(float)
+    y[:3] = n_classes - 1
+    chances = np.round(draw.dirichlet(np.ones(n_classes), 300), 2) + 1e-3  # many are equal
+    chances /= chances.sum(axis=1, keepdims=True)
+    predicted = chances[:, 1:] if n_classes == 2 else chances
+    part = draw.integers(0, 40, 300)
+    part[y == n_classes - 1] = 7  # without it the class is not there
+    weights = draw.choice([0.0, 0.5, 1.0, 2.5], 300) if weighted else None
+    metric = get(name)
+    left = metric.without_each(y, predicted, part, 41, weights)
+    for each in range(41):
+        rows = part != each
+        expected = metric.score(y[rows], predicted[rows], None if weights is None else weights[rows])
+        np.testing.assert_allclose(left[each], expected, rtol=1e-12)
+    if name == "roc_auc" and n_classes == 2:
+        assert np.isnan(left[7])
+        kept = part != 3
+        known = oracle.roc_auc_score(
+            y[kept], chances[kept, 1], sample_weight=None if weights is None else weights[kept]
+        )
+        assert left[3] == pytest.approx(known, rel=1e-12)

@@ -7,10 +7,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mlwright.core.types import Floats
+from mlwright.core.types import Floats, Ints
 from mlwright.data.schema import Task, TaskKind
 
 __all__ = ["DrawsMetric", "MeanMetric", "Metric", "mean_over_classes", "ratio"]
+
+_CELLS = 4_000_000  # weights held at a time: 32 MB
 
 
 class Metric(ABC):
@@ -60,6 +62,26 @@ class Metric(ABC):
             At least 0.
         """
         return np.array([self.score(y, predicted, each) for each in weights])
+
+    def without_each(
+        self, y: Floats, predicted: Floats, part: Ints, n_parts: int, weights: Floats | None = None
+    ) -> Floats:
+        """Return the score without each part of the rows in turn, shape (n_parts,).
+
+        Parameters
+        ----------
+        y, predicted, weights : ndarray
+            As for `score`.
+        part : ndarray of int, shape (n_rows,)
+            The part of each row, from 0 to ``n_parts - 1``.
+        """
+        size = max(1, _CELLS // max(1, len(y)))
+        left = []
+        for first in range(0, n_parts, size):
+            others = np.arange(first, min(n_parts, first + size))[:, None]
+            kept = (part != others).astype(np.float64)
+            left.append(self.scores(y, predicted, kept if weights is None else kept * weights))
+        return np.concatenate(left)
 
     def gain(self, y: Floats, predicted: Floats, weights: Floats | None = None) -> float:
         """Return the score turned so that more is better."""

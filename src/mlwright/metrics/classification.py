@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mlwright.core.types import Floats
+from mlwright.core.types import Floats, Ints
 from mlwright.data.schema import TaskKind
 from mlwright.metrics.base import DrawsMetric, MeanMetric, mean_over_classes, ratio
 
@@ -129,6 +129,52 @@ class ROCAUC(_Ranking):
         above = np.cumsum(hits, axis=1)
         pairs = np.einsum("dn,dn->d", misses, above - hits / 2)
         return ratio(pairs, above[:, -1] * misses.sum(axis=1))
+
+    def without_each(
+        self, y: Floats, predicted: Floats, part: Ints, n_parts: int, weights: Floats | None = None
+    ) -> Floats:
+        """Return the area without each part in turn, as fast as one area: pairs are taken away, not counted again.
+
+        Without a part go the pairs of its rows with all others; those of two of its own rows go once and not twice.
+        """
+        given = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
+        if predicted.shape[1] == 1:
+            return _area_without_each(y == 1, predicted[:, 0], given, part, n_parts)
+        codes = range(predicted.shape[1])
+        each = [_area_without_each(y == code, predicted[:, code], given, part, n_parts) for code in codes]
+        return mean_over_classes(np.stack(each, axis=1))
+
+
+def _area_without_each(
+    positive: np.ndarray, score: Floats, weight: Floats, part: Ints, n_parts: int
+) -> Floats:
+    hit, miss = weight * positive, weight * ~positive
+    levels = np.unique(score, return_inverse=True)[1]
+    hits, misses = np.bincount(levels, hit), np.bincount(levels, miss)
+    below = np.cumsum(misses) - misses / 2  # the weight of others under each score; of equal ones half
+    over = hits.sum() - np.cumsum(hits) + hits / 2
+    pairs = float(hits @ below)
+    taken = np.bincount(part, hit * below[levels] + miss * over[levels], minlength=n_parts)
+    kept = pairs - taken + _pairs_within(hit, miss, levels, part, n_parts)
+    return ratio(kept, _rest(hit, part, n_parts) * _rest(miss, part, n_parts))
+
+
+def _rest(weight: Floats, part: Ints, n_parts: int) -> Floats:
+    """Return the weight of all parts but each; exactly 0 where they have none."""
+    rows = np.count_nonzero(weight) - np.bincount(part, weight > 0, minlength=n_parts)
+    return np.where(rows > 0, weight.sum() - np.bincount(part, weight, minlength=n_parts), 0.0)
+
+
+def _pairs_within(hit: Floats, miss: Floats, levels: Ints, part: Ints, n_parts: int) -> Floats:
+    """Return the weight of the pairs in right order whose two rows are of one part, shape (n_parts,)."""
+    n_levels = int(levels.max()) + 1
+    cells, cell = np.unique(part * n_levels + levels, return_inverse=True)  # by part, then by score
+    hits, misses = np.bincount(cell, hit), np.bincount(cell, miss)
+    owner = cells // n_levels
+    run = np.cumsum(misses)
+    before = np.concatenate([[0.0], np.cumsum(np.bincount(owner, misses, minlength=n_parts))])[owner]
+    pairs: Floats = hits * (run - before - misses / 2)
+    return np.bincount(owner, pairs, minlength=n_parts).astype(np.float64)
 
 
 class PRAUC(_Ranking):

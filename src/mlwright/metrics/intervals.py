@@ -21,7 +21,7 @@ Satterthwaite, "An Approximate Distribution of Estimates of Variance Components"
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -36,7 +36,6 @@ from mlwright.metrics.base import Metric
 __all__ = ["PARTS", "Interval", "interval", "paired_interval"]
 
 PARTS = 200  # that are left out in turn; of many rows 100
-_CELLS = 4_000_000  # weights held at a time: 32 MB
 _MANY = 200_000  # rows
 _LEAST_FREEDOM = 2.0
 
@@ -129,8 +128,11 @@ def interval(
     estimate = metric.score(y, predicted, weights)
     if units.count < 2 or math.isnan(estimate):
         return Interval(estimate, math.nan, math.nan, level)
-    moved = _without_each(
-        lambda drawn: metric.scores(y, predicted, drawn), units, (n_parts, seed), weights, estimate
+    moved = _moved(
+        lambda part, count: metric.without_each(y, predicted, part, count, weights),
+        units,
+        (n_parts, seed),
+        estimate,
     )
     low, high = metric.bounds
     if moved is None:
@@ -171,13 +173,14 @@ def paired_interval(
     units = _units(len(y), level, groups, blocks)
     sign = 1.0 if metric.greater_is_better else -1.0
 
-    def scores(drawn: Floats) -> Floats:
-        return sign * (metric.scores(y, a, drawn) - metric.scores(y, b, drawn))
+    def scores(part: Ints, count: int) -> Floats:
+        of_a, of_b = (metric.without_each(y, each, part, count, weights) for each in (a, b))
+        return sign * (of_a - of_b)
 
     difference = metric.gain(y, a, weights) - metric.gain(y, b, weights)
     if units.count < 2 or math.isnan(difference):
         return Interval(difference, math.nan, math.nan, level)
-    moved = _without_each(scores, units, (n_parts, seed), weights, difference)
+    moved = _moved(scores, units, (n_parts, seed), difference)
     if moved is None:
         return Interval(difference, math.nan, math.nan, level)
     error, freedom = moved
@@ -210,16 +213,15 @@ def _units(n_rows: int, level: float, groups: np.ndarray | None, blocks: np.ndar
     return _Units(len(names), n_rows, of_row)
 
 
-def _without_each(
-    scores: Callable[[Floats], Floats],
-    units: _Units,
-    parts: tuple[int, int],
-    weights: Floats | None,
-    whole: float,
+def _moved(
+    scores: Callable[[Ints, int], Floats], units: _Units, parts: tuple[int, int], whole: float
 ) -> tuple[float, float] | None:
-    """Return the standard error of `whole` and its degrees of freedom; None if without a part there is no score."""
+    """Return the standard error of `whole` and its degrees of freedom; None if without a part there is no score.
+
+    `scores` gives, from the part of each row and the number of parts, the score without each.
+    """
     part, sizes = _parts(units, *parts)
-    left = np.concatenate([scores(kept) for kept in _kept(part, len(sizes), units, weights)])
+    left = scores(part if units.of_row is None else part[units.of_row], len(sizes))
     if not np.isfinite(left).all():
         return None
     times = units.count / sizes  # how many such parts make up the whole
@@ -241,15 +243,6 @@ def _parts(units: _Units, n_parts: int, seed: int) -> tuple[Ints, Floats]:
         return np.arange(units.count), np.ones(units.count)
     part = generator(seed, "jackknife").permutation(np.arange(units.count) * most // units.count)
     return part, np.bincount(part, minlength=most).astype(np.float64)
-
-
-def _kept(part: Ints, n_parts: int, units: _Units, weights: Floats | None) -> Iterator[Floats]:
-    """Yield weights of shape (some parts, n_rows), 0 for the rows that are left out."""
-    of_row = part if units.of_row is None else part[units.of_row]
-    size = max(1, _CELLS // units.n_rows)
-    for first in range(0, n_parts, size):
-        kept = (of_row != np.arange(first, min(n_parts, first + size))[:, None]).astype(np.float64)
-        yield kept if weights is None else kept * weights
 
 
 def _on_open_scale(estimate: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
