@@ -3,7 +3,7 @@
     python serving_swap.py [--seconds 30] [--connections 16] [--json]
 
 The model of `serving.py` is served by name. wrk asks first while nothing changes, then while a new version is put in every
-second. Beside it one connection asks on its own and notes every version that answers. In the middle a version comes whose
+second. Beside it, all the time, one connection asks on its own and notes every version that answers. In the middle a version comes whose
 model file has one changed byte: it must never answer.
 
   failed               answers that were no 200, and connections that broke, of both clients: must be 0
@@ -96,15 +96,13 @@ def swaps(folder: Path, seconds: int, connections: int) -> dict[str, Any]:
     port, body = free_port(), json.dumps(RECORD).encode()
     command = [sys.executable, "swapping.py", str(folder), str(port), str(folder / "swap-log")]
     with running(command, port, folder, body, "/predict") as server:
+        until, seen, faults = threading.Event(), Counter(), []
+        watching = threading.Thread(target=watch, args=(server[0], until, seen, faults))
+        watching.start()  # in the quiet time as well: the two differ by the changes alone
         load(server, body, connections, 1, folder)
         quiet = load(server, body, connections, max(2, seconds // 3), folder)
-        until, seen, faults = threading.Event(), Counter(), []
-        threads = [
-            threading.Thread(target=watch, args=(server[0], until, seen, faults)),
-            threading.Thread(target=changing, args=(folder, seconds, until)),
-        ]
-        for thread in threads:
-            thread.start()
+        threads = [watching, threading.Thread(target=changing, args=(folder, seconds, until))]
+        threads[1].start()
         failed, busy = 0, {}
         try:
             busy = load(server, body, connections, seconds, folder)

@@ -32,7 +32,7 @@ __all__ = ["CHALLENGER", "CHAMPION", "Find", "Follower", "Found", "Loaded", "Loa
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _WARM = 50
-_SHORT = 0.0002  # how long the loading thread may hold the interpreter while requests wait; 0.005 by default
+_SHORT = 0.00005  # how long the loading thread may hold the interpreter while requests wait; 0.005 by default
 _AGAIN = (2.0, 60.0)  # a version that was refused is tried again after so long, and at most so long
 
 
