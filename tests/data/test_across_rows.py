@@ -202,6 +202,8 @@ def test_rows_that_come_again_with_tiny_changes_or_another_target_warn():
     assert "tiny steps" in found[0].what
     flipped = near(again({"y": Y, **X}, y=lambda y: 1 - y))
     assert said(flipped) == [("near_duplicates", WARN)]
+    few = near(again({"y": Y, **X}, share=0.02, **dict.fromkeys(X, tiny)))
+    assert said(few) == [("near_duplicates", INFO)]
     assert near(again({"y": Y, **X})) == []  # equal in all: `duplicate_rows` counts them
     assert near({"y": Y, **X}) == []
 

@@ -39,7 +39,7 @@ _FAR = 2.5  # columns that are not the same in the nearest ordinary row
 _SHARE_OF_OTHERS = 0.1  # of the other columns may differ, and at least one
 _NEAR, _BETWEEN, _BETWEEN_OF_ALL = 0.01, 0.1, 0.5  # of the usual distance
 _ORDINARY, _AMONG = 100, 2_000  # rows by which the usual distance is told
-_FEWEST, _WORTH_A_LOOK = 5, 0.005  # test rows
+_FEWEST, _WORTH_A_LOOK, _WORTH_A_WARNING = 5, 0.005, 0.02  # test rows, and shares of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class NearDuplicates(Check):
     """Test rows that a training row equals but for tiny changes, or in all but a few columns.
 
     It needs a split, and three columns with many values, or eight columns by which ordinary rows are not alike or one of
-    which has a value for nearly every row. It warns from 0.5 % of the test rows (and 5) on. Rows that are equal in every column are counted by `duplicate_rows`. Looked at
-    are up to 20,000 rows and 60 columns.
+    which has a value for nearly every row. It says so from 0.5 % of the test rows (and 5) on and warns from 2 % on. Rows that
+    are equal in every column are counted by `duplicate_rows`. Looked at are up to 20,000 rows and 60 columns.
     """
 
     kind: ClassVar[str] = "near_duplicates"
@@ -132,7 +132,8 @@ class NearDuplicates(Check):
             "Find out why rows come again (measured twice, copied and changed); drop the copies, or name a column that "
             "tells which belong together and split by 'group:COLUMN'."
         )
-        return [Finding(self.kind, Severity.WARN, (), what, advice)]
+        severity = Severity.WARN if part >= _WORTH_A_WARNING else Severity.INFO
+        return [Finding(self.kind, severity, (), what, advice)]
 
 
 def _rows(both: Sides) -> _Rows:
