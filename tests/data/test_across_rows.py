@@ -202,10 +202,18 @@ def test_rows_that_come_again_with_tiny_changes_or_another_target_warn():
     assert "tiny steps" in found[0].what
     flipped = near(again({"y": Y, **X}, y=lambda y: 1 - y))
     assert said(flipped) == [("near_duplicates", WARN)]
-    few = near(again({"y": Y, **X}, share=0.02, **dict.fromkeys(X, tiny)))
-    assert said(few) == [("near_duplicates", INFO)]
     assert near(again({"y": Y, **X})) == []  # equal in all: `duplicate_rows` counts them
     assert near({"y": Y, **X}) == []
+
+
+def test_a_few_rows_that_come_again_are_noted():
+    draw = np.random.default_rng(7)
+    frame = {f"x{i}": draw.normal(size=5 * N) for i in range(4)}
+    found = near(
+        again({"y": (draw.random(5 * N) < 0.4).astype(float), **frame}, 0.05, **dict.fromkeys(frame, tiny))
+    )
+    assert said(found) == [("near_duplicates", INFO)]
+    assert 5 <= int(found[0].what.split()[0]) < 0.02 * 1010
 
 
 def test_rows_that_come_again_with_one_column_changed_warn_and_name_it():
