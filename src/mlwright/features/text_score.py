@@ -23,9 +23,8 @@ from mlwright.features.vocabulary import MAX_CHARACTERS, Vocabulary, words
 __all__ = ["TextScore"]
 
 _MOST_ROWS, _MOST_CHARACTERS = 50_000, 25_000_000  # that the model is fitted on
-_LIBLINEAR = (
-    threading.Lock()
-)  # its random numbers are one sequence a process: two fits at once would share them
+# Its random numbers are one sequence a process: two fits at once would share them.
+_LIBLINEAR = threading.Lock()
 
 
 class TextScore(Transform):

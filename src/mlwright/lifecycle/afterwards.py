@@ -25,16 +25,13 @@ _FEWEST_PROVEN, _PROOF_SECONDS = 200, 2.4
 _PROVEN_ROW, _PROVEN_CELL = 5e-5, 4e-6  # seconds
 _MOST_CELLS, _FEWEST_PARTS = 6_000_000, 50  # rows and outputs times parts of the jackknife
 _MOST_GROUPED, _FEWEST_GROUPED, _GROUPED_COLUMNS = 20_000, 2_000, 20
-_GROUP_CELL, _GROUP_NAMED = (
-    1.3e-6,
-    0.3,
-)  # seconds: a row and a column; a column of groups that a project names
+# Seconds: of a row and a column; of a column of groups that a project names.
+_GROUP_CELL, _GROUP_NAMED = 1.3e-6, 0.3
 
 # What no row or column moves: writing, registering, drawing the report, timing a prediction, and the program's end.
 _FIXED_SECONDS = 1.8
-_BASELINES = (
-    6  # intervals of the metric: of each of two baselines its own, and two models' for the difference
-)
+# Intervals of the metric: of each of two baselines its own, and two models' for the difference.
+_BASELINES = 6
 _PROBED = 4  # parts of the jackknife
 _LOOPS, _TURNS, _LOOP_SECONDS = 10, 20_000, 0.0018
 

@@ -22,9 +22,8 @@ _SAME_ORDER = 0.999  # Spearman's rank correlation
 _FEWEST_VALUES = 20  # of a number, for its order to say something
 _FEWEST_SHARED = 30  # rows that have both values
 _EXACT = 1e-9  # of a number's spread: how far a straight line may be off
-_SURPRISE = (
-    14.0  # the power of ten against which two columns pair by chance, counted over all pairs of 1,000 columns
-)
+# The power of ten against which two columns pair by chance, counted over all pairs of 1,000 columns.
+_SURPRISE = 14.0
 _MOST_TOLD = 5
 _RENAMED = "is {} with other names for its values"
 
