@@ -30,6 +30,7 @@ from mlwright.data.read import read
 from mlwright.data.schema import Kind
 from mlwright.data.target import target_values
 from mlwright.data.values import columns
+from mlwright.lifecycle.afterwards import Detail, seconds_to_search
 from mlwright.lifecycle.build import Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.project import Project
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["AutoClassifier", "AutoRegressor"]
 
 _TARGET, _WEIGHT = "target", "weight"
-_RESERVE = 0.06  # of the budget, for evaluation and packaging
 _CELLS = (str, bytes, bool, int, float, np.generic, dt.date, dt.time, type(None))
 
 
@@ -110,7 +110,8 @@ class _Auto(BaseEstimator):
         return prepare(table, project, refuse=False), project
 
     def _fit(self, prepared: Prepared, project: Project, deadline: Deadline) -> Self:
-        search = Deadline(max(0.0, deadline.left - _RESERVE * deadline.seconds))
+        detail = Detail.of(project.budget)
+        search = Deadline(seconds_to_search(deadline, prepared, detail, rough=True))
         with _as_value_error():
             built = build(prepared, project, search, lineage={}, rough=True)
         self.bundle_ = self._write(built.contents)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlwright.core import seeds
+from mlwright.core.clock import Deadline
+from mlwright.data.schema import Task
 from mlwright.metrics import for_task, of
 from mlwright.metrics.intervals import PARTS
 
 if TYPE_CHECKING:
     from mlwright.lifecycle.build import Prepared
 
-__all__ = ["MOST_PROVEN", "MOST_PROVEN_KEPT", "Detail", "seconds_after"]
+__all__ = ["MOST_PROVEN", "MOST_PROVEN_KEPT", "ROUGH_PARTS", "Detail", "seconds_after", "seconds_to_search"]
 
 MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go through the three paths
+ROUGH_PARTS = PARTS // 4  # of the jackknife, where the report is a by-product
 _WHOLE_BUDGET = 60.0  # seconds; with less, what can be done on fewer rows is done on fewer
 _FEWEST_PROVEN, _PROOF_SECONDS = 200, 2.4
 _PROVEN_ROW, _PROVEN_CELL = 5e-5, 4e-6  # seconds
@@ -30,6 +33,8 @@ _GROUP_CELL, _GROUP_NAMED = 1.3e-6, 0.3
 
 # What no row or column moves: writing, registering, drawing the report, timing a prediction, and the program's end.
 _FIXED_SECONDS = 1.8
+_ROUGH_FIXED_SECONDS = 0.5  # where nothing is registered, and the program goes on
+_MOST_AFTERWARDS = 0.5  # of the budget
 # Intervals of the metric: of each of two baselines its own, and two models' for the difference.
 _BASELINES = 6
 _PROBED = 4  # parts of the jackknife
@@ -89,37 +94,74 @@ class Detail:
         return (f"{told} that they see with a longer budget",)
 
 
-def seconds_after(prepared: Prepared, detail: Detail, n_named: int = 0) -> float:
-    """Return about how long evaluation, proof and registration will take on this machine, apart from predicting.
+def seconds_to_search(
+    deadline: Deadline,
+    prepared: Prepared,
+    detail: Detail,
+    n_named: int = 0,
+    *,
+    rough: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return how long a search may go on: what is left, less `seconds_after`, which is at most half of the budget.
+
+    Parameters
+    ----------
+    deadline : Deadline
+        When all of it is to be over.
+    n_named, rough, clock
+        As for `seconds_after`.
+    """
+    after = seconds_after(prepared, detail, n_named, rough=rough, clock=clock)
+    return max(0.0, deadline.left - min(after, _MOST_AFTERWARDS * deadline.seconds))
+
+
+def seconds_after(
+    prepared: Prepared,
+    detail: Detail,
+    n_named: int = 0,
+    *,
+    rough: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return about how long what comes after a search will take on this machine, apart from predicting.
 
     Parameters
     ----------
     n_named : int, default=0
         Columns of groups that the project names.
+    rough : bool, default=False
+        Whether the report is a by-product: then no groups are looked at, intervals have fewer parts, and nothing is
+        registered.
+    clock : callable
+        The source of time, in seconds, for measuring the machine; tests pass their own.
     """
     kept = prepared.evaluated
     rows = len(prepared.split.train) if kept is None else kept.n_rows
     n_columns = len(prepared.table.schema.features)
-    proven = MOST_PROVEN if kept is None else min(rows, detail.proven(n_columns))
-    proof = proven * (_PROVEN_ROW + _PROVEN_CELL * n_columns)
+    proven = MOST_PROVEN if kept is None else detail.proven(n_columns)
+    proof = min(rows, proven) * (_PROVEN_ROW + _PROVEN_CELL * n_columns)
+    parts = ROUGH_PARTS if rough else detail.parts(rows, prepared.task.n_outputs)
+    intervals = _interval_seconds(prepared.task, rows, parts, clock)
+    if rough:
+        return _slowness(clock) * (_ROUGH_FIXED_SECONDS + proof) + intervals
     looked = min(rows, detail.grouped)
     grouped = _GROUP_CELL * looked * min(_GROUPED_COLUMNS, n_columns) + _GROUP_NAMED * n_named
-    return _slowness() * (_FIXED_SECONDS + proof + grouped) + _interval_seconds(prepared, rows, detail)
+    return _slowness(clock) * (_FIXED_SECONDS + proof + grouped) + intervals
 
 
-def _slowness() -> float:
+def _slowness(clock: Callable[[], float]) -> float:
     """Return how much longer plain Python takes here, and now, than where the seconds above were measured: 1 to 3."""
     took = []
     for _ in range(_LOOPS):
-        begun = time.perf_counter()
+        begun = clock()
         sum(i * i % 7 for i in range(_TURNS))
-        took.append(time.perf_counter() - begun)
+        took.append(clock() - begun)
     return min(3.0, max(1.0, statistics.median(took) / _LOOP_SECONDS))
 
 
-def _interval_seconds(prepared: Prepared, n_rows: int, detail: Detail) -> float:
+def _interval_seconds(task: Task, n_rows: int, n_parts: int, clock: Callable[[], float]) -> float:
     """Measure some parts of the jackknife of the task's metric on made-up predictions, and reckon up all of them."""
-    task = prepared.task
     if not task.kind.needs_target or n_rows < 2:
         return 0.0
     draw = seeds.generator(0, "probe")
@@ -136,9 +178,9 @@ def _interval_seconds(prepared: Prepared, n_rows: int, detail: Detail) -> float:
     weights = (draw.random((_PROBED, n_rows)) > 1 / PARTS).astype(np.float64)
 
     def took(metric: str) -> float:
-        begun = time.perf_counter()
+        begun = clock()
         of(replace(task, metric=metric)).scores(y, predicted, weights)
-        return (time.perf_counter() - begun) / _PROBED
+        return (clock() - begun) / _PROBED
 
     others = sum(took(name) for name in for_task(task.kind, plain=True) if name != task.metric)
-    return (others + (1 + _BASELINES) * took(task.metric)) * detail.parts(n_rows, task.n_outputs)
+    return (others + (1 + _BASELINES) * took(task.metric)) * n_parts

@@ -16,13 +16,12 @@ from mlwright.data.values import Columns, take
 from mlwright.evaluate.effects import MOST_ASKED
 from mlwright.evaluate.evaluation import evaluate
 from mlwright.evaluate.importance import permutation_importance
-from mlwright.lifecycle.afterwards import Detail
+from mlwright.lifecycle.afterwards import ROUGH_PARTS, Detail
 from mlwright.lifecycle.number_parts import selected
 from mlwright.lifecycle.parts import Measured
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.task import weights_of
 from mlwright.metrics import of
-from mlwright.metrics.intervals import PARTS
 from mlwright.search import StudyResult
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def measure(
         baselines,
         basis=basis,
         seed=seed,
-        n_parts=PARTS // 4 if rough else detail.parts(len(shown), task.n_outputs),
+        n_parts=ROUGH_PARTS if rough else detail.parts(len(shown), task.n_outputs),
         weights=weights_of(rows, task),
         **units,
     )

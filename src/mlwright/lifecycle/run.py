@@ -25,7 +25,7 @@ from mlwright.data.schema import Schema
 from mlwright.data.snapshot import save
 from mlwright.data.split import Pinned
 from mlwright.data.table import Table
-from mlwright.lifecycle.afterwards import Detail, seconds_after
+from mlwright.lifecycle.afterwards import Detail, seconds_to_search
 from mlwright.lifecycle.build import Built, Prepared, build, prepare
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
@@ -43,8 +43,6 @@ from mlwright.tracking.store import Store, open_store
 from mlwright.tracking.tracker import Tracker
 
 __all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
-
-_MOST_AFTERWARDS = 0.5  # of the budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +240,8 @@ def _train(
         if journal.results:
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
         detail = Detail.of(project.budget)
-        reserve = min(
-            seconds_after(prepared, detail, len(project.fairness_groups)), _MOST_AFTERWARDS * deadline.seconds
-        )
-        search_time = Deadline(max(0.0, deadline.left - journal.seconds - reserve))
+        left = seconds_to_search(deadline, prepared, detail, len(project.fairness_groups))
+        search_time = Deadline(max(0.0, left - journal.seconds))
         built = (
             build(prepared, project, search_time, lineage=lineage, journal=journal, listener=listener)
             if prepared.task.kind.needs_target
