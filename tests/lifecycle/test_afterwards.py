@@ -64,7 +64,7 @@ def test_a_search_has_what_is_left_of_the_budget_and_at_least_half_of_it():
         assert found == pytest.approx(left)
 
 
-class _Told(Exception):
+class ToldError(Exception):
     """Ends a fit once its search is told how long it has."""
 
 
@@ -73,12 +73,12 @@ def test_the_estimators_keep_that_and_no_share_of_their_budget(monkeypatch):
 
     def build(_prepared, _project, deadline, **_options):
         heard.append(deadline.seconds)
-        raise _Told
+        raise ToldError
 
     monkeypatch.setattr(estimators, "build", build)
     x = np.random.default_rng(0).normal(size=(80, 2))
     for model, y in ((estimators.AutoRegressor, x[:, 0]), (estimators.AutoClassifier, x[:, 0] > 0)):
-        with pytest.raises(_Told):
+        with pytest.raises(ToldError):
             model(budget_s=budget).fit(x, y)
     # 6 % would be 60,000 s. What is kept are seconds, and reading took some too.
     assert all(budget - 1_000 < seconds < budget - 0.5 for seconds in heard)
