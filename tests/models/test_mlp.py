@@ -130,7 +130,12 @@ def test_missing_and_constant_inputs():
     assert got[0, 1] == 0
     assert got[4, 0] == 3  # infinite: the bound
     assert got[4, 2] == pytest.approx(2 / np.sqrt(1 + 4 / 9))  # a flag that is rarely set: half the range
-    assert [inputs.row(row).tolist() for row in X] == got.tolist()
+    row, alone = np.zeros(4), np.zeros(4)
+    fill = inputs.bind(row, alone)
+    for values, want in zip(X, got, strict=True):
+        row[:] = values
+        fill()
+        assert alone.tolist() == want.tolist()
 
 
 @pytest.mark.parametrize("n_pieces", [0, 8])
@@ -192,6 +197,35 @@ def test_threads_of_blas_do_not_move_predictions():
     with threadpool_limits(limits=4, user_api="blas"):
         np.testing.assert_allclose(model.predict(X), one, rtol=1e-12)
         np.testing.assert_allclose([model.predict_row(row) for row in X[:20]], one[:20], rtol=1e-12)
+
+
+def test_side_by_side_each_predicts_as_alone():
+    X, y = training(MULTICLASS, 300)
+    shapes = [{"n_layers": 1}, {"n_layers": 3, "n_pieces": 4}, {"n_layers": 2, "members": 3}, {"n_layers": 3}]
+    context = FitContext(MULTICLASS, n_iterations=2)
+    models = [MLP(width=16, **shape).fit(X, y, context) for shape in shapes]
+    wild = X[:20].copy()
+    wild[::3] = np.nan
+    wild[1::3] *= 1e200
+    row = np.zeros(X.shape[1])
+    predict = MLP.together(models)(row)
+    for row[:] in [*X[:20], *wild]:
+        for got, model in zip(predict(), models, strict=True):
+            np.testing.assert_allclose(got, model.predict(row[None])[0], rtol=1e-12)
+    other = MLP(width=16).fit(X * 2, y, context)  # its inputs are scaled otherwise
+    row[:] = X[0]
+    for got, model in zip(MLP.together([models[0], other])(row)(), (models[0], other), strict=True):
+        np.testing.assert_allclose(got, model.predict(X[:1])[0], rtol=1e-12)
+
+
+def test_inputs_of_a_tiny_unit_stay_bounded():
+    X = np.array([[0.0], [1.0], [2.0], [3.0]]) * 1e-90
+    np.testing.assert_allclose(
+        RobustInputs.learn(X).batch(np.array([[1.5e-90], [3e-90], [1e90], [-1e90]]))[:, 0],
+        [0, 1 / np.hypot(1, 1 / 3), 3, -3],
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 def test_a_stopped_fit_keeps_what_whole_iterations_gave():

@@ -121,6 +121,19 @@ class Model(ABC):
         """
         return lambda: self.predict_row(row)
 
+    @classmethod
+    def together(cls, models: Sequence[Self]) -> Callable[[Floats], Callable[[], list[Sequence[float]]]]:
+        """Return what binds fitted models to a row that all of them read: like `bind`, for one prediction a model.
+
+        A learner whose models share work on a row overrides it.
+        """
+
+        def bind(row: Floats) -> Callable[[], list[Sequence[float]]]:
+            bound = [model.bind(row) for model in models]
+            return lambda: [predict() for predict in bound]
+
+        return bind
+
     @property
     def margin_scale(self) -> str | None:
         """The scale of `margins` and `contributions`; None where the fitted model cannot explain itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -14,6 +14,7 @@ from mlwright.core.params import Number, Rule
 from mlwright.core.seeds import generator
 from mlwright.core.types import Floats
 from mlwright.models.base import FitContext, Model
+from mlwright.models.bound_rows import BoundRows
 from mlwright.models.linear import Linear
 from mlwright.models.robust_inputs import RobustInputs
 from mlwright.models.scores import linked, linked_row
@@ -94,7 +95,7 @@ class Kernel(Model):
             random = generator(context.seed, "kernel")
             self.centres_ = self._draw(inputs, random)
             self.width_ = np.array([self._typical(inputs, random)])
-            self._arrange()
+            self._centre()
             turn = _inverse_root(self._similar(self.centres_))
             options = {name: self.params[name] for name in ("alpha", "max_iterations") if name in self.params}
             linear = Linear(**{"alpha": 0.05, **options})
@@ -108,6 +109,7 @@ class Kernel(Model):
             self.weights_ = np.ascontiguousarray(turn @ turned.T)
             self.slopes_ = np.ascontiguousarray(straight.T * share)
         self.bias_, self.link_, self.n_iterations_ = linear.bias_, linear.link_, linear.n_iterations_
+        self._arrange()
         return self
 
     def _draw(self, inputs: Floats, random: np.random.Generator) -> Floats:
@@ -124,19 +126,27 @@ class Kernel(Model):
         typical = float(np.median(distances)) if len(distances) else 1.0
         return self.params.get("width", 1.5) * typical
 
-    def _arrange(self) -> None:
-        self._turned = np.ascontiguousarray(self.centres_.T)
-        self._sizes = (self.centres_**2).sum(axis=1)
+    def _centre(self) -> None:
+        """Lay out the centres for `_similar`: an exponent is a product with the inputs, and two sums of squares."""
         self._scale = -1.0 / float(self.width_[0])
+        self._turned = np.ascontiguousarray(self.centres_.T) * (-2.0 * self._scale)
+        self._sizes = (self.centres_**2).sum(axis=1) * self._scale
+
+    def _arrange(self) -> None:
+        """Lay out what predicts: exponents and straight lines in one product, whose last row is a bias."""
+        n_centres = len(self.centres_)
+        self._all = np.vstack(
+            [np.hstack([self._turned, self.slopes_]), np.concatenate([self._sizes, self.bias_])]
+        )
+        self._turned, self._sizes = self._all[:-1, :n_centres], self._all[-1, :n_centres]
+        self._row = BoundRows(self.n_columns_, self.bind)
 
     def _similar(self, inputs: Floats) -> Floats:
         """Return shape (n_rows, n_centres)."""
-        distances = inputs @ self._turned
-        distances *= -2.0
-        distances += self._sizes
-        distances += (inputs**2).sum(axis=1)[:, None]
-        distances *= self._scale
-        return np.exp(np.minimum(distances, 0.0, out=distances), out=distances)
+        exponents = inputs @ self._turned
+        exponents += self._sizes
+        exponents += (inputs**2).sum(axis=1)[:, None] * self._scale
+        return np.exp(np.minimum(exponents, 0.0, out=exponents), out=exponents)
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
@@ -152,16 +162,26 @@ class Kernel(Model):
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""
-        if len(row) != self.n_columns_:
-            raise ValueError(f"expected {self.n_columns_} numbers, got {len(row)}")
-        inputs = self._inputs.row(row)
-        distances = inputs @ self._turned
-        distances *= -2.0
-        distances += self._sizes
-        distances += inputs @ inputs
-        distances *= self._scale
-        similar = np.exp(np.minimum(distances, 0.0))
-        return linked_row(similar @ self.weights_ + inputs @ self.slopes_ + self.bias_, self.link_)
+        return self._row(row)
+
+    def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` holds when it is called."""
+        dot, weights, scale, link = np.dot, self.weights_, self._scale, self.link_
+        inputs = np.ones(len(self._all))  # the last one multiplies the bias
+        values = inputs[:-1]
+        fill = self._inputs.bind(row, values)
+        sums = np.empty(self._all.shape[1])
+        similar, straight = sums[: len(weights)], sums[len(weights) :]
+
+        def predict() -> Sequence[float]:
+            fill()
+            dot(inputs, self._all, sums)
+            np.add(similar, values.dot(values) * scale, similar)
+            np.minimum(similar, 0.0, out=similar)
+            np.exp(similar, similar)
+            return linked_row(dot(similar, weights) + straight, link)
+
+        return predict
 
     def state(self) -> State:
         """Return the inputs' scaling, the centres and their weights as arrays."""
@@ -195,6 +215,7 @@ class Kernel(Model):
             raise BundleContentError("kernel: a weight or the width is infinite")
         if not model.width_[0] > 1e-100 or (model.centres_.size and np.abs(model.centres_).max() > 10):
             raise BundleContentError("kernel: the width or a centre is out of range")
+        model._centre()
         model._arrange()
         return model
 

@@ -19,6 +19,7 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import TWEEDIE_POWER, Objective
 from mlwright.models.base import FitContext, Model
 from mlwright.models.losses import best_constant, loss_of
+from mlwright.models.scores import linked, linked_row
 from mlwright.models.state_audit import header, read_array
 
 __all__ = ["Linear"]
@@ -34,7 +35,6 @@ _LINKS = {
 }
 _SCALES = {"exp": "log", "identity": "value", "sigmoid": "log-odds", "softmax": "score"}
 _POWERS = {Objective.POISSON: 1.0, Objective.TWEEDIE: TWEEDIE_POWER, Objective.GAMMA: 2.0}
-_HIGHEST = 700.0  # exp of more is infinite
 _NEAR = 1e-4  # of the typical miss: nearer misses count for the quantile as squares
 _STILL = 1e-3  # of the typical miss: predictions that move less have arrived
 
@@ -216,25 +216,15 @@ class Linear(Model):
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
-        raw = self.margins(X)
-        if self.link_ == "sigmoid":
-            return _sigmoid(raw)
-        if self.link_ == "softmax":
-            powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-            return powers / powers.sum(axis=1, keepdims=True)
-        return np.exp(np.minimum(raw, _HIGHEST)) if self.link_ == "exp" else raw
+        return linked(self.margins(X), self.link_)
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row."""
-        raw = (self.weights_ @ _finite(row) + self.bias_).tolist()
-        if self.link_ == "sigmoid":
-            return [1 / (1 + math.exp(-raw[0])) if raw[0] >= 0 else math.exp(raw[0]) / (1 + math.exp(raw[0]))]
-        if self.link_ == "softmax":
-            top = max(raw)
-            powers = [math.exp(value - top) for value in raw]
-            total = sum(powers)
-            return [power / total for power in powers]
-        return [math.exp(min(raw[0], _HIGHEST))] if self.link_ == "exp" else raw
+        raw = np.dot(self.weights_, row)
+        raw += self.bias_
+        if not math.isfinite(sum(raw.tolist())):  # as they are if any number is missing or infinite
+            raw = np.dot(self.weights_, _finite(row)) + self.bias_
+        return linked_row(raw, self.link_)
 
     def state(self) -> State:
         """Return weights and bias as arrays."""
@@ -290,8 +280,3 @@ def _solve(gram: Floats, right: Floats, alpha: float) -> Floats:
     # The floor keeps repeated columns solvable where there is no penalty; it is far below what data can tell.
     gram[np.diag_indices_from(gram)] += max(alpha, 1e-11 * float(np.trace(gram)) / len(gram), 1e-300)
     return np.linalg.solve(gram, right).astype(np.float64, copy=False)
-
-
-def _sigmoid(raw: Floats) -> Floats:
-    small = np.exp(-np.abs(raw))
-    return np.where(raw >= 0, 1 / (1 + small), small / (1 + small))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,12 +15,13 @@ from mlwright.core.seeds import generator
 from mlwright.core.types import Floats
 from mlwright.data.schema import Objective, Task
 from mlwright.models.base import FitContext, Model
+from mlwright.models.bound_rows import BoundRows
 from mlwright.models.losses import best_constant, loss_of
+from mlwright.models.mlp_layers import Layers, SideBySide
 from mlwright.models.mlp_losses import Loss
 from mlwright.models.mlp_training import Rows, Settings, train
-from mlwright.models.piecewise import Knots, Piecewise
+from mlwright.models.piecewise import Piecewise
 from mlwright.models.robust_inputs import RobustInputs
-from mlwright.models.scores import linked, linked_row
 from mlwright.models.state_audit import header, read_array
 
 __all__ = ["MLP"]
@@ -28,8 +29,6 @@ __all__ = ["MLP"]
 _WITHOUT_VALID = 30  # iterations where there is nothing to stop early on
 _FIRST_LAYER = 2**19  # weights of the first layer at most: words of texts are many inputs
 _NARROWEST = 16
-_BLOCK = 512  # rows that are predicted at a time
-_SPARSE = 256  # inputs from which on zeros are skipped for a single row
 _UNREACHED = -1e30  # score of a class that training never saw
 _RARE = 1e-15
 _LINKS = {
@@ -175,67 +174,34 @@ class MLP(Model):
         return [first * scales, *parts[2:]], taken
 
     def _arrange(self) -> None:
-        """Lay out the weights for predicting: in float64, halved where SiLU(2u) = u (1 + tanh u) follows."""
-        weights = [each.astype(np.float64) for each in self.weights_]
-        biases = [each.astype(np.float64) for each in self.biases_]
-        members, n_in, width = weights[0].shape
-        self._first_all = weights[0].transpose(1, 0, 2).reshape(n_in, members * width) / 2
-        self._first = self._first_all[: self._inputs.width]
-        self._knots = None
-        if self._pieces.width:
-            self._knots = Knots(self._pieces, self._first_all[self._inputs.width :])
-        self._first_bias = biases[0].ravel() / 2
-        self._middle = [
-            (weight / 2, bias[:, None, :] / 2)
-            for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True)
-        ]
-        scale, shift = self.output_
-        last = weights[-1].reshape(-1, weights[-1].shape[2])
-        self._last = np.ascontiguousarray(last * (scale / members))
-        self._last_bias = biases[-1].mean(axis=0) * scale + shift
-        self._sparse = len(self._first) >= _SPARSE
+        self.layers_ = Layers.of(
+            self._inputs, self._pieces, self.weights_, self.biases_, self.output_, self.link_
+        )
+        self._alone = SideBySide([self.layers_])
+        self._row = BoundRows(self.n_columns_, self.bind)
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
         if X.shape[1] != self.n_columns_:
             raise ValueError(f"expected {self.n_columns_} columns, got {X.shape[1]}")
-        raw = np.empty((len(X), self.n_outputs_))
-        for start in range(0, len(X), _BLOCK):
-            inputs = self._all_inputs(X[start : start + _BLOCK])
-            hidden = _silu(inputs @ self._first_all + self._first_bias)
-            if self._middle:
-                members = len(self._middle[0][0])
-                stacked = hidden.reshape(len(inputs), members, -1).transpose(1, 0, 2)
-                for weights, bias in self._middle:
-                    stacked = _silu(stacked @ weights + bias)
-                hidden = stacked.transpose(1, 0, 2).reshape(len(inputs), -1)
-            raw[start : start + _BLOCK] = hidden @ self._last + self._last_bias
-        return linked(raw, self.link_)
+        return self.layers_.predict(X)
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""
-        if len(row) != self.n_columns_:
-            raise ValueError(f"expected {self.n_columns_} numbers, got {len(row)}")
-        inputs, first = self._inputs.row(row), self._first
-        if self._sparse:
-            present = inputs.nonzero()[0]
-            if 4 * len(present) < len(inputs):
-                inputs, first = inputs[present], first[present]
-        hidden = inputs @ first
-        hidden += self._first_bias
-        if self._knots is not None:
-            self._knots.add(row, hidden)
-        hidden = _silu(hidden)
-        if self._middle:
-            stacked = hidden.reshape(len(self._middle[0][0]), 1, -1)
-            for weights, bias in self._middle:
-                stacked = stacked @ weights
-                stacked += bias
-                stacked = _silu(stacked)
-            hidden = stacked.reshape(-1)
-        raw = hidden @ self._last
-        raw += self._last_bias
-        return linked_row(raw, self.link_)
+        return self._row(row)
+
+    def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` holds when it is called."""
+        predict = self._alone.bind(row)
+        return lambda: predict()[0]
+
+    @classmethod
+    def together(cls, models: Sequence[Self]) -> Callable[[Floats], Callable[[], list[Sequence[float]]]]:
+        """See `Model.together`; models that see the same inputs go side by side."""
+        layers = [model.layers_ for model in models]
+        if all(layers[0].inputs.equals(each.inputs) for each in layers):
+            return SideBySide(layers).bind
+        return super().together(models)
 
     def state(self) -> State:
         """Return the inputs' scaling and the weights of each layer, (members, n_in, n_out), as arrays."""
@@ -329,11 +295,3 @@ class _Target:
 
 def _relative(weights: Floats | None) -> np.ndarray | None:
     return None if weights is None else (weights / weights.mean()).astype(np.float32)
-
-
-def _silu(half: Floats) -> Floats:
-    """Return SiLU(2 * half): x / (1 + exp(-x)) without an overflow."""
-    share = np.tanh(half)
-    share += 1.0
-    share *= half
-    return share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -84,13 +85,16 @@ class Piecewise:
 
     def filled(self, values: Floats) -> Floats:
         """Return how full each piece is; values of shape (.., n_pieces), each piece's column's."""
-        filled = np.minimum(np.maximum(values, -_HUGE), _HUGE)
-        filled -= self.starts
-        filled *= self.slopes
-        filled = np.minimum(np.maximum(filled, 0.0), 1.0)
-        missing = filled != filled  # noqa: PLR0124 - NaN is not itself
-        if missing.any():
-            filled[missing] = 0.0
+        filled = np.maximum(values, -_HUGE)
+        np.minimum(filled, _HUGE, out=filled)
+        np.subtract(filled, self.starts, filled)
+        np.multiply(filled, self.slopes, filled)
+        np.maximum(filled, 0.0, out=filled)
+        np.minimum(filled, 1.0, out=filled)
+        flat = filled.reshape(-1)
+        total = flat.dot(flat)  # NaN if any is
+        if total != total:  # noqa: PLR0124 - NaN is not itself
+            filled[np.isnan(filled)] = 0.0
         return filled
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -127,9 +131,9 @@ class Piecewise:
 
 
 class Knots:
-    """What a row's pieces add to a layer, by two rows of sums a column instead of one row of weights a piece.
+    """What a row's pieces add to a layer, by two rows a column instead of one row of weights a piece.
 
-    All pieces below a number are full and all above it empty, so that only the sum up to it counts.
+    All pieces below a number are full and all above it empty: it adds the sum of those below, and a share of its own.
 
     Parameters
     ----------
@@ -142,23 +146,34 @@ class Knots:
     def __init__(self, pieces: Piecewise, weights: Floats) -> None:
         self._pieces = pieces
         counts = pieces.counts.astype(np.intp)
-        self._of_piece = np.repeat(pieces.columns, counts)
+        self._of_piece = np.repeat(pieces.columns, counts).astype(np.intp)
         self._firsts = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.intp)
         self._last = counts - 1
-        self._knots = self._firsts + np.arange(len(counts))  # a column has one knot more than pieces
         sums = []
         for first, count in zip(self._firsts, counts, strict=True):
-            sums += [np.zeros((1, weights.shape[1])), np.cumsum(weights[first : first + count], axis=0)]
-        self._sums = np.concatenate(sums)
+            full = np.cumsum(weights[first : first + count - 1], axis=0)
+            sums += [np.zeros((1, weights.shape[1])), full]
+        # For each piece the sum of those below it, then its own weights.
+        self._table = np.concatenate([*sums, weights])
 
-    def add(self, row: Floats, to: Floats) -> None:
-        """Add what the pieces of `row` give, shape (n_out,), to the array `to`."""
-        reach = np.add.reduceat(self._pieces.filled(row.take(self._of_piece)), self._firsts)
-        piece = np.minimum(reach.astype(np.intp), self._last)
-        share = reach - piece
-        place = self._knots + piece
-        to += (1 - share) @ self._sums.take(place, axis=0)
-        to += share @ self._sums.take(place + 1, axis=0)
+    def bind(self, row: Floats, to: Floats) -> Callable[[], None]:
+        """Return a function that adds what the pieces of `row` give then, shape (n_out,), to the array `to`."""
+        pieces, of_piece, table = self._pieces, self._of_piece, self._table
+        firsts, last, n_pieces = self._firsts, self._last, self._pieces.width
+        shares = np.ones(2 * len(firsts))  # of what is below, all
+        share = shares[len(firsts) :]
+        places = np.empty(len(shares), dtype=np.intp)
+        below, own = places[: len(firsts)], places[len(firsts) :]
+
+        def add() -> None:
+            reach = np.add.reduceat(pieces.filled(row.take(of_piece)), firsts)
+            piece = np.minimum(reach.astype(np.intp), last)
+            np.subtract(reach, piece, share)
+            np.add(firsts, piece, below)
+            np.add(below, n_pieces, own)
+            np.add(to, np.dot(shares, table.take(places, axis=0)), to)
+
+        return add
 
 
 def _finite(values: Floats) -> Floats:

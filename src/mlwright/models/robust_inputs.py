@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +17,7 @@ __all__ = ["RobustInputs"]
 
 _BOUND = 3.0  # what no input exceeds
 _HUGE = 1e100  # values and scales beyond count as this, so that no product overflows
+_STEEP = 1e50  # scales beyond make products whose squares overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,28 @@ class RobustInputs:
 
     def batch(self, X: Floats) -> Floats:
         """Return shape (n_rows, width)."""
-        inputs = np.empty((len(X), self.width))
-        inputs[:, : len(self.columns)] = _bounded(X[:, self.columns], self.center, self.scale)
-        inputs[:, len(self.columns) :] = np.isnan(X[:, self.flagged])
-        return inputs
+        bounded = np.empty((len(X), len(self.columns)))
+        _bounding(self.center, self.scale, bounded)(X[:, self.columns])
+        return np.hstack([bounded, np.isnan(X[:, self.flagged])]) if len(self.flagged) else bounded
 
-    def row(self, row: Floats) -> Floats:
-        """Return shape (width,): what `batch` gives for this row."""
-        inputs = _bounded(row.take(self.columns), self.center, self.scale)
-        if not len(self.flagged):
-            return inputs
-        flagged = row.take(self.flagged)
-        return np.concatenate((inputs, flagged != flagged))  # noqa: PLR0124 - NaN is not itself
+    def bind(self, row: Floats, out: Floats) -> Callable[[], None]:
+        """Return a function that writes into `out`, of shape (width,), what `batch` gives for what `row` holds then."""
+        columns, flagged = self.columns.astype(np.intp), self.flagged.astype(np.intp)
+        inputs, flags = out[: len(columns)], out[len(columns) :]
+        bound = _bounding(self.center, self.scale, inputs)
+        values = row if len(columns) == len(row) else None  # all of them, in order
+
+        def fill() -> None:
+            bound(row.take(columns) if values is None else values)
+            if len(flagged):
+                flags[:] = np.isnan(row.take(flagged))
+
+        return fill
+
+    def equals(self, other: RobustInputs) -> bool:
+        """Return whether both give the same inputs."""
+        theirs = other.arrays()
+        return all(np.array_equal(array, theirs[name]) for name, array in self.arrays().items())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `from_state` reads."""
@@ -129,13 +141,27 @@ def _middle_and_scale(X: Floats) -> tuple[Floats, Floats]:
     return middle, np.where(varies, 1 / np.maximum(spread, 1 / _HUGE), 0.0)
 
 
-def _bounded(values: Floats, center: Floats, scale: Floats) -> Floats:
-    inputs = np.minimum(np.maximum(values, -_HUGE), _HUGE)
-    inputs -= center
-    inputs *= scale
-    inputs /= np.hypot(inputs / _BOUND, 1.0)
-    flat = inputs.reshape(-1)
-    total = flat @ flat  # NaN if any input is: bounded as they are, nothing else makes it so
-    if total != total:  # noqa: PLR0124 - NaN is not itself
-        inputs[np.isnan(inputs)] = 0.0
-    return inputs
+def _bounding(center: Floats, scale: Floats, out: Floats) -> Callable[[Floats], None]:
+    """Return the function that writes values, scaled and bounded, into `out`; the last axis is that of the columns."""
+    size, flat = np.empty_like(out), out.reshape(-1)
+    steep = bool(len(scale) and scale.max() > _STEEP)
+    maximum, minimum, multiply, sqrt = np.maximum, np.minimum, np.multiply, np.sqrt
+
+    def bound(values: Floats) -> None:
+        maximum(values, -_HUGE, out=out)
+        minimum(out, _HUGE, out=out)
+        np.subtract(out, center, out)
+        multiply(out, scale, out)
+        if steep:
+            np.hypot(out / _BOUND, 1.0, size)
+        else:
+            multiply(out, out, size)
+            multiply(size, _BOUND**-2, size)
+            np.add(size, 1.0, size)
+            sqrt(size, size)
+        np.divide(out, size, out)
+        total = flat.dot(flat)  # NaN if any input is: bounded as they are, nothing else makes it so
+        if total != total:  # noqa: PLR0124 - NaN is not itself
+            out[np.isnan(out)] = 0.0
+
+    return bound

@@ -39,11 +39,12 @@ def linked_row(raw: Floats, link: str) -> Sequence[float]:
     >>> linked_row(np.array([0.0]), "sigmoid")
     [0.5]
     """
-    if link == "softmax":
-        powers = np.exp(raw - raw.max())
-        powers /= powers.sum()
-        return powers.tolist()
     values = raw.tolist()
+    if link == "softmax":
+        top = max(values)
+        powers = [math.exp(value - top) for value in values]
+        total = sum(powers)
+        return [power / total for power in powers]
     if link == "sigmoid":
         small = math.exp(-abs(values[0]))
         return [1 / (1 + small) if values[0] >= 0 else small / (1 + small)]

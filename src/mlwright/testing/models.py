@@ -163,12 +163,21 @@ def threads(make: Make, task: Task) -> None:
 
 
 def rows(make: Make, task: Task) -> None:
-    """The row path equals the batch path, on odd numbers too."""
+    """The row path equals the batch path, on odd numbers too; bound to a row, alone or together, it gives equal bits."""
     model, X = _fitted(make, task)
+    other = _fitted(make, task, seed=1)[0]
+    own = np.zeros(X.shape[1])
+    bound, both = model.bind(own), type(model).together([model, other])(own)
     for table in (X[:60], _odd(X)):
         predicted = model.predict(table)
         alone = np.array([model.predict_row(row) for row in table])
         np.testing.assert_allclose(alone, predicted, rtol=1e-12, atol=1e-12)
+        for row, want in zip(table, alone.tolist(), strict=True):
+            own[:] = row
+            assert list(bound()) == want
+            first, second = both()
+            np.testing.assert_allclose(first, want, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(second, other.predict_row(row), rtol=1e-12, atol=1e-12)
 
 
 def round_trip(make: Make, task: Task) -> None:
