@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import subprocess
@@ -31,7 +32,7 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import Task
 from mlwright.models.base import FitContext, Model
 
-__all__ = ["FitError", "describe", "fit_apart", "main"]
+__all__ = ["FitError", "describe", "fit_apart", "main", "stop_by"]
 
 _GRACE = 20.0  # seconds that a fit may take beyond its time, to start and to write
 _SCRIPT = "from mlwright.search.apart import main; main()"
@@ -62,6 +63,7 @@ def fit_apart(
     context: FitContext,
     *,
     left: float = np.inf,
+    must_step: bool = False,
     started: Callable[[int], None] | None = None,
 ) -> Model:
     """Fit a model in a process of its own; it has the bits of one that is fitted here.
@@ -76,6 +78,8 @@ def fit_apart(
         As for `Model.fit`; the process cannot ask ``context.stop``, and gets `left` in its place.
     left : float
         Seconds until the fit is to stop, its start included.
+    must_step : bool
+        Whether it makes a first step in any case; see `stop_by`.
     started : callable, optional
         Gets the process's id.
 
@@ -103,6 +107,7 @@ def fit_apart(
             "seed": context.seed,
             # One clock for all processes of a machine.
             "end": time.monotonic() + left if np.isfinite(left) else None,
+            "must_step": must_step,
         }
         (folder / "asked.json").write_bytes(msgspec.json.encode(asked))
         _run(folder, left, started)
@@ -114,6 +119,15 @@ def fit_apart(
     model = kinds.load(kinds.MODELS, kind, family="model").from_state(state)
     model.curve_ = [(int(iteration), float(loss)) for iteration, loss in told["curve"]]
     return model
+
+
+def stop_by(over: Callable[[], bool], *, must_step: bool) -> Callable[[], bool]:
+    """Return what a learner is to ask, given whether time is over; with `must_step` the first answer is no.
+
+    That question comes before the first step or right after it, so that a learner has made one when it stops.
+    """
+    questions = itertools.count(0 if must_step else 1)
+    return lambda: next(questions) > 0 and over()
 
 
 def _run(folder: Path, left: float, started: Callable[[int], None] | None) -> None:
@@ -174,7 +188,7 @@ def _fitted(folder: Path) -> dict[str, Any]:
         weights=arrays.get("weights"),
         valid_weights=arrays.get("valid_weights"),
         n_iterations=asked["n_iterations"],
-        stop=lambda: end is not None and time.monotonic() >= end,
+        stop=stop_by(lambda: end is not None and time.monotonic() >= end, must_step=asked["must_step"]),
         threads=asked["threads"],
         seed=asked["seed"],
     )

@@ -24,7 +24,7 @@ from mlwright.features.plan import FeaturePlan
 from mlwright.features.recipes import build
 from mlwright.models.base import FitContext, Model
 from mlwright.models.ensemble import Ensemble, Member
-from mlwright.search.apart import FitError, describe, fit_apart
+from mlwright.search.apart import FitError, describe, fit_apart, stop_by
 from mlwright.search.costs import REFIT_FACTOR, After, Costs
 from mlwright.search.memory import goes_apart
 from mlwright.search.portfolio import BASELINES
@@ -208,11 +208,14 @@ class Fitter:
             weights=self._weights(fit_rows),
             valid_weights=self._weights(valid_rows),
             n_iterations=iterations[index] if iterations else None,
-            stop=lambda: stop_at.left <= 0,
+            stop=stop_by(lambda: stop_at.left <= 0, must_step=_must_step(trial)),
             threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
         )
         model = self._fitted(trial, fit_matrix, target[fit_rows], context, stop_at)
+        # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
+        if not (iterations or model.n_iterations_ or _must_step(trial)) and stop_at.left <= 0:
+            raise FitError("its time was over before its first step")
         member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
         asked = time.monotonic()
         values = member.predict({trial.view: valid_matrix})
@@ -225,7 +228,8 @@ class Fitter:
         """Fit here or, where that may take too much memory, in a process of its own."""
         if goes_apart(self.data, trial):
             left = np.inf if stop_at is None else stop_at.left
-            return fit_apart(trial.model, trial.params, X, y, context, left=left)
+            must_step = _must_step(trial)
+            return fit_apart(trial.model, trial.params, X, y, context, left=left, must_step=must_step)
         learner: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
         try:
             return learner(**trial.params).fit(X, y, context)
@@ -348,6 +352,11 @@ def _thinned(
     kept = np.zeros(n_rows, dtype=bool)
     kept[rows] = True
     return [(fit[kept[fit]], valid[kept[valid]]) for fit, valid in folds]
+
+
+def _must_step(trial: Trial) -> bool:
+    """Return whether it is a baseline, which learns something even where the time is over."""
+    return trial.number < len(BASELINES)
 
 
 def draws_by_seed(trial: Trial) -> bool:
