@@ -54,6 +54,27 @@ def test_ordinary_records_take_the_short_way_and_give_the_same_bits(kind):
         assert path.outputs(cells) == by_plan
 
 
+def test_numbers_written_as_text_take_the_short_way_too():
+    path = PREDICTOR.path
+    for record in [*rows(20, seed=7), RECORD | {"spend": "?"}, RECORD | {"spend": None}]:
+        spend = record["spend"]
+        written = record | {"age": f" {record['age']}", "spend": spend if spend is None else str(spend)}
+        for _ in range(2):  # read, then remembered
+            cells = path.convert(written)
+            assert str(path.decode(json.dumps(written).encode())) == str(cells)
+            assert path.outputs(cells) == PREDICTOR.ensemble.predict_row(PREDICTOR.rows(written))
+        assert PREDICTOR.predict_one(written) == careful(PREDICTOR, written)
+    for odd in ("163", "-54.5", "x", "NA", "9" * 70, ""):
+        with pytest.raises(OddRecordError):
+            path.convert(RECORD | {"age": odd})
+
+
+def test_what_is_remembered_is_bounded():
+    path = PREDICTOR.path
+    for i in range(2500):
+        assert path.convert(RECORD | {"spend": f"{i / 100} "})[1] == i / 100
+
+
 def test_many_are_the_batch_paths_numbers():
     records = rows(40, seed=6)
     path = PREDICTOR.path

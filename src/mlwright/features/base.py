@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -84,6 +84,10 @@ class Transform(ABC):
     @abstractmethod
     def row(self, cell: Cell) -> Sequence[float]:
         """Return `n_outputs` numbers for one canonical cell (a float, or a string or None)."""
+
+    def scalar(self) -> Callable[[Any], float] | None:
+        """Return a quicker `row` that gives its one number alone; None where there is none, or not one number."""
+        return None
 
     @property
     @abstractmethod

@@ -28,6 +28,8 @@ class Step(NamedTuple):
     n_outputs: int
     is_identity: bool
     """Whether its one number is the cell itself."""
+    scalar: Callable[[], Callable[[Any], float] | None]
+    """`mlwright.features.base.Transform.scalar`."""
 
 
 class FeaturePlan:
@@ -105,8 +107,8 @@ class FeaturePlan:
         """Return shape (n_outputs,) for one record of canonical cells; an absent one is missing."""
         get = cells.get
         values: list[float] = []
-        for name, function, _, _ in self._singles:
-            values += function(get(name))
+        for step in self._singles:
+            values += step.function(get(step.column))
         for name, other, both in self._pairs:
             values += both(get(name), get(other))
         return np.array(values, dtype=np.float64)
@@ -124,7 +126,10 @@ class FeaturePlan:
             if tags and isinstance(transform, PairTransform):
                 self._pairs.append((transform.column, transform.other, transform.row))
             elif tags:
-                self._singles.append(Step(transform.column, transform.row, len(tags), transform.is_identity))
+                step = Step(
+                    transform.column, transform.row, len(tags), transform.is_identity, transform.scalar
+                )
+                self._singles.append(step)
         # What reads two columns is no step: such a plan has none to lay out, and is asked by `row`.
         self.steps: list[Step] | None = None if self._pairs else self._singles
         self.categorical = tuple(i for i, tag in enumerate(self.tags) if tag.categorical)

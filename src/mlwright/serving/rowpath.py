@@ -13,6 +13,8 @@ import math
 import operator
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -36,6 +38,10 @@ _INT64 = 2**63
 _NAN = math.nan
 _as_tuple = msgspec.structs.astuple
 _call = operator.call
+_chain = chain.from_iterable
+_NOT_OF_THE_FORM = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, OverflowError)
+_LONGEST = 63  # characters of a number or a moment whose cell is remembered
+_MOST = 1000  # cells of a column that are remembered
 
 
 class OddRecordError(Exception):
@@ -76,11 +82,8 @@ class RowPath:
     ) -> None:
         told = expected or {}
         fields = [_Field(column, told.get(column.name)) for column in columns]
-        self._readers: list[tuple[int, Callable[[Any], Any]]] = [
-            (i, f.read) for i, f in enumerate(fields) if f.read is not None
-        ]
-        self._struct = _struct(fields, ignored)
-        self.decode_record = msgspec.json.Decoder(self._struct).decode
+        self._plain = _Form(fields, ignored)
+        self._fields, self._ignored = fields, ignored
         self._ensemble = ensemble
         self._encoders = {view: _encoder(plan, fields) for view, plan in plans.items()}
         self._idle: list[_Slot] = []
@@ -94,25 +97,31 @@ class RowPath:
             If it is not JSON, or not ordinary.
         """
         try:
-            return self._cells(self.decode_record(body))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise OddRecordError from error
+            return self._plain.decode(body)
+        except _NOT_OF_THE_FORM as error:
+            return self._as_written(error, "decode", body)
 
     def convert(self, record: Any) -> Cells:
         """Return the cells of a dict; as `decode` otherwise."""
         try:
-            return self._cells(msgspec.convert(record, self._struct))
-        except (msgspec.MsgspecError, TypeError, OverflowError) as error:
-            raise OddRecordError from error
+            return self._plain.convert(record)
+        except _NOT_OF_THE_FORM as error:
+            return self._as_written(error, "convert", record)
 
-    def _cells(self, record: Any) -> Cells:
-        cells = _as_tuple(record)
-        if self._readers:
-            read = list(cells)
-            for i, function in self._readers:
-                read[i] = function(read[i])
-            return read
-        return cells
+    @cached_property
+    def _written(self) -> _Form | None:
+        """The form of records with numbers as text, which forms on pages give, and frames with a "?" in a column."""
+        if all(field.column.kind is not Kind.NUMERIC for field in self._fields):
+            return None
+        return _Form([field.written() for field in self._fields], self._ignored)
+
+    def _as_written(self, error: Exception, how: str, record: Any) -> Cells:
+        if self._written is None:
+            raise OddRecordError from error
+        try:
+            return getattr(self._written, how)(record)
+        except _NOT_OF_THE_FORM:
+            raise OddRecordError from error
 
     def outputs(self, cells: Cells) -> Sequence[float]:
         """Return the ensemble's `n_outputs` numbers for one record's cells."""
@@ -138,6 +147,32 @@ class RowPath:
         return self._ensemble.predict(matrices)
 
 
+class _Form:
+    """What a record may look like: the type that msgspec decodes it into, and what reads the values it leaves as text."""
+
+    def __init__(self, fields: Sequence[_Field], ignored: Sequence[str]) -> None:
+        self._readers = [(i, field.read) for i, field in enumerate(fields) if field.read is not None]
+        self._struct = _struct(fields, ignored)
+        self._decode = msgspec.json.Decoder(self._struct).decode
+
+    def decode(self, body: bytes | msgspec.Raw) -> Cells:
+        """Return the cells of a record's JSON."""
+        return self._cells(self._decode(body))
+
+    def convert(self, record: Any) -> Cells:
+        """Return the cells of a dict."""
+        return self._cells(msgspec.convert(record, self._struct))
+
+    def _cells(self, record: Any) -> Cells:
+        cells = _as_tuple(record)
+        if self._readers:
+            read = list(cells)
+            for i, function in self._readers:
+                read[i] = function(read[i])
+            return read
+        return cells
+
+
 class _Slot:
     """The rows of one call, and the models bound to them."""
 
@@ -159,11 +194,12 @@ class _Field:
     """How one column is decoded.
 
     ``type`` is what msgspec checks, ``read`` what turns its value into a cell at once (None: the value is kept), and
-    ``spelled`` all values that may come and their cells, where they can be listed.
+    ``spelled`` all values that may come and their cells, where they can be listed. With `is_written` a number may also be
+    given as text.
     """
 
-    def __init__(self, column: Column, expected: Expected | None = None) -> None:
-        self.column = column
+    def __init__(self, column: Column, expected: Expected | None = None, *, is_written: bool = False) -> None:
+        self.column, self._expected = column, expected
         self.read: Callable[[Any], Any] | None = None
         self.spelled: dict[Any, Any] | None = None
         self.must = demanded(column, expected)
@@ -171,6 +207,9 @@ class _Field:
         if column.kind is Kind.NUMERIC:
             low, high = ordinary(column, expected)
             kind: Any = Annotated[float, msgspec.Meta(ge=low, le=high)]
+            if is_written:
+                kind |= Annotated[str, msgspec.Meta(max_length=_LONGEST)]
+                self.read = _written(column, low, high, expected, optional=optional)
         elif column.kind is Kind.BOOLEAN:
             kind = self._truths(optional=optional)
         elif column.kind is Kind.DATETIME or not column.levels:
@@ -180,9 +219,16 @@ class _Field:
             kind = text | int if column.kind is not Kind.DATETIME and column.dtype == "int" else text
             missing = _NAN if column.kind is Kind.DATETIME else None
             self.read = _careful(reader(column), missing, None if expected is None else expected.fault)
+            if column.kind is Kind.DATETIME:
+                self.read = _remembering(self.read)
         else:
             kind = self._listed(column, expected, optional=optional)
         self.type: Any = kind | None if optional else kind
+
+    def written(self) -> _Field:
+        """Return the field whose number may be given as text; itself where it is no number."""
+        is_number = self.column.kind is Kind.NUMERIC
+        return _Field(self.column, self._expected, is_written=True) if is_number else self
 
     def _truths(self, *, optional: bool) -> Any:
         """List the words and numbers that a table may hold for true and false, beside the two themselves."""
@@ -241,6 +287,43 @@ def _careful(
     return careful
 
 
+def _written(
+    column: Column, low: float, high: float, expected: Expected | None, *, optional: bool
+) -> Callable[[Any], float]:
+    """Return what reads a number that may be given as text."""
+    read = reader(column)
+
+    def from_text(value: str | None) -> float:
+        if value is None or value.strip().lower() in MISSING_WORDS:
+            if optional:
+                return _NAN
+            raise OddRecordError
+        cell = read(value)
+        if not low <= cell <= high or (expected is not None and expected.fault(cell)):
+            raise OddRecordError
+        return cell
+
+    remembered = _remembering(from_text)
+    return lambda value: value if type(value) is float else remembered(value)
+
+
+def _remembering(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return `read` of texts (or None) that knows what it read: one day or amount stands in many records."""
+    known: dict[Any, Any] = {}
+
+    def remembered(value: Any) -> Any:
+        cell = known.get(value, known)
+        if cell is known:
+            cell = read(value)
+            if value is None or len(value) <= _LONGEST:
+                if len(known) >= _MOST:
+                    known.clear()
+                known[value] = cell
+        return cell
+
+    return remembered
+
+
 def _struct(fields: Sequence[_Field], ignored: Sequence[str]) -> type[msgspec.Struct]:
     """Return the type that msgspec decodes into; the schema's names stand in it as data only."""
     # Cells first, so that they come first as a tuple too.
@@ -272,44 +355,31 @@ def _encoder(plan: PlanLike, fields: Sequence[_Field]) -> tuple[int, Callable[[F
     places = [place_of[step.column] for step in steps]
     width = sum(step.n_outputs for step in steps)
     pack = struct.Struct(f"{width}d").pack_into
-    if any(step.n_outputs != 1 for step in steps):
-        several = [_numbers(fields[i], step) for i, step in zip(places, steps, strict=True)]
-        return width, lambda target: _fill_several(pack, target.reshape(-1), places, several)
-    single = [_number(fields[i], step) for i, step in zip(places, steps, strict=True)]
-    return width, lambda target: _fill(pack, target.reshape(-1), places, single)
+    functions: list[Callable[[Any], Any]]
+    is_single = all(step.n_outputs == 1 for step in steps)
+    functions = [
+        (_number if is_single else _numbers)(fields[i], step) for i, step in zip(places, steps, strict=True)
+    ]
+    in_order = places == list(range(len(places)))
+    pick = None if in_order else _picker(places)
+
+    def make(target: Floats) -> Callable[..., None]:
+        flat: Any = target.reshape(-1)
+
+        def single(cells: Cells, offset: int = 0) -> None:
+            pack(flat, offset, *map(_call, functions, cells if pick is None else pick(cells)))
+
+        def several(cells: Cells, offset: int = 0) -> None:
+            pack(flat, offset, *_chain(map(_call, functions, cells if pick is None else pick(cells))))
+
+        return single if is_single else several
+
+    return width, make
 
 
-def _fill(
-    pack: Any, flat: Floats, places: list[int], functions: list[Callable[[Any], float]]
-) -> Callable[..., None]:
-    """Return the function that writes one number a feature."""
-    if places == list(range(len(places))):
-
-        def in_order(cells: Cells, offset: int = 0) -> None:
-            pack(flat, offset, *map(_call, functions, cells))
-
-        return in_order
-    pick = operator.itemgetter(*places) if len(places) > 1 else lambda cells: (cells[places[0]],)
-
-    def picked(cells: Cells, offset: int = 0) -> None:
-        pack(flat, offset, *map(_call, functions, pick(cells)))
-
-    return picked
-
-
-def _fill_several(
-    pack: Any, flat: Floats, places: list[int], functions: list[Callable[[Any], Sequence[float]]]
-) -> Callable[..., None]:
-    """Return the function that writes any number of numbers a feature."""
-    steps = list(zip(places, functions, strict=True))
-
-    def several(cells: Cells, offset: int = 0) -> None:
-        values: list[float] = []
-        for place, function in steps:
-            values += function(cells[place])
-        pack(flat, offset, *values)
-
-    return several
+def _picker(places: Sequence[int]) -> Callable[[Cells], Cells]:
+    """Return what takes the cells of these places."""
+    return operator.itemgetter(*places) if len(places) > 1 else lambda cells: [cells[i] for i in places]
 
 
 def _numbers(field: _Field, step: Step) -> Callable[[Any], Sequence[float]]:
@@ -320,18 +390,19 @@ def _numbers(field: _Field, step: Step) -> Callable[[Any], Sequence[float]]:
             return lambda value: function(spelled[value])
         # The very numbers of the row path, asked once for each value that may come.
         return {value: tuple(map(float, function(cell))) for value, cell in spelled.items()}.__getitem__
-    if field.read is None and not field.must:
-        return lambda value: function(_NAN if value is None else value)
-    return function
+    scalar = step.scalar()
+    return function if scalar is None else lambda value: (scalar(value),)
 
 
 def _number(field: _Field, step: Step) -> Callable[[Any], float]:
     """Return the function from a decoded value to a feature's one number."""
-    numbers = _numbers(field, step)
-    if field.spelled is not None:
-        return {value: numbers(value)[0] for value in field.spelled}.__getitem__
-    if step.is_identity:
+    if field.spelled is None and step.is_identity:
         if field.read is not None or field.must:
             return float
         return lambda value: _NAN if value is None else value
+    if field.spelled is None and (scalar := step.scalar()) is not None:
+        return scalar
+    numbers = _numbers(field, step)
+    if field.spelled is not None:
+        return {value: numbers(value)[0] for value in field.spelled}.__getitem__
     return lambda value: numbers(value)[0]
