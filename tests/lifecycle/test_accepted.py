@@ -1,12 +1,15 @@
 """What was accepted once is said for good: in the report, and in versions that are trained again."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlwright.core.errors import RefusedError
 from mlwright.lifecycle.project import Project
-from mlwright.lifecycle.retrain import retrain
+from mlwright.lifecycle.retrain import _accepted, retrain
 from mlwright.lifecycle.run import run
 
 
@@ -39,3 +42,28 @@ def test_what_was_accepted_is_told_in_every_later_version(tmp_path):
     assert "Accepted:" in again.report.read_text()
     for document in (again.report, again.bundle / "card.md", again.bundle / "datasheet.md"):
         assert "accepted with these findings: leak:paid" in document.read_text()
+
+
+def test_what_was_taken_out_of_the_project_file_stops_a_retraining_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(calls(0), "calls.parquet")
+    settings = '[data]\nsource = "calls.parquet"\n[task]\ntarget = "y"\nbudget = "5s"\ntrials = 2\n'
+    file = tmp_path / "mlwright.toml"
+
+    def accept(*codes):
+        file.write_text(f'name = "calls"\n{settings}[checks]\naccept = {json.dumps(codes)}\n')
+
+    accept("leak:paid")
+    store = tmp_path / ".mlwright"
+    assert run(tmp_path, store=store).alias == "champion"
+    accept()
+    with pytest.raises(RefusedError, match="leak:paid") as refused:
+        retrain(str(tmp_path), store=store)
+    assert "[checks]" in str(refused.value)
+
+
+def test_only_what_is_accepted_now_is_taken_over():
+    past = Project(checks_accept=("leak:a", "leak:b"), accepted=("leak:c", "leak:d"))
+    assert _accepted(None, past) == ("leak:a", "leak:b", "leak:c", "leak:d")
+    assert _accepted(Project(checks_accept=("leak:d", "leak:b", "leak:e")), past) == ("leak:b", "leak:d")
+    assert _accepted(Project(), past) == ()

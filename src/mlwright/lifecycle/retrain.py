@@ -73,7 +73,8 @@ def retrain(
 ) -> RunResult:
     """Train a challenger on new data, compare it with the champion, and promote it only if the gate says so.
 
-    Findings that the champion was accepted with stop the challenger no more, and its report names them.
+    Findings that the champion was accepted with stop the challenger no more, and its report names them. Where `name` is a
+    project's folder its file decides: what was taken out of ``accept`` there stops again.
 
     Parameters
     ----------
@@ -98,7 +99,9 @@ def retrain(
     model = project.name if project is not None else name
     champion = resolve(opened, f"{model}@champion")
     past = recorded(StoredFiles(opened), opened, champion.run_id)
-    chosen = _project(project or past.project, source, budget).having(accepted=past.project.accepts)
+    chosen = _project(project or past.project, source, budget).having(
+        accepted=_accepted(project, past.project)
+    )
     provide(chosen, listener)
     listener(Event("note", f"version {champion.version} of {model} serves; training a challenger"))
     whom = Champion(champion.version, past.pinned, past.prepared.table.schema)
@@ -116,6 +119,11 @@ def retrain(
     deadline = Deadline(chosen.budget, elapsed=clock.elapsed)
     trained = train(chosen, lambda: opened, decide, deadline=deadline, champion=whom, listener=listener)
     return result_of(trained, clock.elapsed)
+
+
+def _accepted(now: Project | None, past: Project) -> tuple[str, ...]:
+    """Return the codes that the champion was accepted with, less those that a project's file no longer accepts."""
+    return tuple(code for code in past.accepts if now is None or code in now.checks_accept)
 
 
 def _project(project: Project, source: Any, budget: str | float | None) -> Project:
