@@ -16,6 +16,7 @@ from mlwright.search.trial import TrialResult
 __all__ = ["REFIT_FACTOR", "After", "Costs"]
 
 REFIT_FACTOR = 1.05  # more rows carry a few more trees
+_MARGIN = 1.15  # of the blend's refit: fits side by side are slower than it is reckoned here
 _MOST_DEAR = 4  # of the trials are among the dearest: what time is kept for
 _ROWS_FOR_THREADS = 50_000
 _LEAST_DETAIL, _STEP = 10, 10  # percent
@@ -87,17 +88,37 @@ class Costs:
         with self._lock:
             kept[of] = min(seconds, kept.get(of, math.inf))
 
-    def time_for_trials(self, left: float, results: Sequence[TrialResult]) -> float:
-        """Return how many of the seconds left trials may take, so that the rest is enough to refit them."""
-        used = self._seconds_after(results)
+    def time_for_trials(
+        self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult] = ()
+    ) -> float:
+        """Return how many of the seconds left trials may take, so that the rest is enough to refit them.
+
+        Parameters
+        ----------
+        left : float
+            Seconds.
+        results : sequence of TrialResult
+            All so far.
+        blended : sequence of TrialResult, optional
+            The blend of now, which time is kept for; without one, for the dearest four.
+        """
+        refit, used = self._seconds_to_refit(results), self._seconds_after(results)
+        if blended:
+            likely = [*results[: len(BASELINES)], *blended]
+            refit, used = min(refit, _MARGIN * self._seconds_to_refit(likely)), self._seconds_after(likely)
         if self.bag:
             return left - used
         a_second_more = self._refit_share() / self.workers
-        return (left - self._seconds_to_refit(results) - used) / (1 + a_second_more)
+        return (left - refit - used) / (1 + a_second_more)
 
     def time_for_refit(self, left: float, results: Sequence[TrialResult]) -> float:
         """Return how many of the seconds left all threads together have for fitting on all rows."""
         return (left - self._seconds_after(results)) * self.workers
+
+    def fits(self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> bool:
+        """Return whether the blend and the baselines can be refitted, and predict what they have to, in the seconds left."""
+        likely = [*results[: len(BASELINES)], *blended]
+        return self.bag or self._seconds_to_refit(likely) + self._seconds_after(likely) <= left
 
     def detail(self, left: float, chosen: Sequence[TrialResult], n_seeds: int = 1) -> int:
         """Return which percent of the shuffled rows there will be time for once the chosen are refitted: 10 to 100."""
@@ -130,7 +151,7 @@ class Costs:
     def _seconds_to_refit(self, results: Sequence[TrialResult]) -> float:
         whole = [r for r in results if r.complete]
         costs = sorted((self.refit_seconds(r) for r in whole if r.trial.model != "dummy"), reverse=True)
-        members = costs[:_MOST_DEAR]
+        members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
         linear = sum(self.refit_seconds(r) for r in whole[: len(BASELINES)])
         views = sum(
             self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}

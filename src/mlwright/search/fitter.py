@@ -28,7 +28,7 @@ from mlwright.search.apart import FitError, describe, fit_apart, stop_by
 from mlwright.search.costs import REFIT_FACTOR, After, Costs
 from mlwright.search.memory import goes_apart
 from mlwright.search.portfolio import BASELINES
-from mlwright.search.study_data import StudyData
+from mlwright.search.study_data import StudyData, fewer_folds
 from mlwright.search.trial import Trial, TrialResult
 
 __all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "iterations_to_refit", "linked"]
@@ -36,7 +36,7 @@ __all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "iterations_to_refit", "li
 MOST_MEMBERS = 5  # of a blend
 _BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
 _CACHE_BYTES = 2**29
-_PROBES = (2, 8)  # iterations
+_PROBES = (1, 2, 8)  # iterations; the first fit also loads what the library needs
 
 
 @dataclass(slots=True)
@@ -74,6 +74,14 @@ class Fitter:
         )
 
     # Folds
+
+    def use_folds(self, n_folds: int) -> None:
+        """Fit trials on so many folds only, from now on; see `mlwright.search.pace`."""
+        if n_folds < len(self.folds):
+            kept = fewer_folds(self.folds, n_folds)
+            if any(one is not other for one, other in zip(kept, self.folds, strict=False)):
+                self.forget_folds()
+            self.folds = self.costs.folds = kept
 
     def trial(
         self,
@@ -171,6 +179,7 @@ class Fitter:
         rows = self.folds[0][0]
         target = linked(self.data.y, trial.link)[rows]
         kind = kinds.load(kinds.MODELS, trial.model, family="model")
+        kind.prepare()
         took = []
         for n_iterations in _PROBES:
             context = FitContext(
@@ -184,7 +193,7 @@ class Fitter:
             start = time.monotonic()
             kind(**trial.params).fit(matrix, target, context)
             took.append(time.monotonic() - start)
-        return max(0.0, took[1] - took[0]) / (_PROBES[1] - _PROBES[0])
+        return max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
 
     def _fold(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,13 @@ from mlwright.search.blend import blend, price, total_price
 from mlwright.search.calibrate import calibrate
 from mlwright.search.costs import After
 from mlwright.search.fitter import Fitter, draws_by_seed
-from mlwright.search.memory import fits_into_memory, goes_apart
+from mlwright.search.memory import fits_into_memory
+from mlwright.search.pace import folds_in_time, paced
 from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.result import StudyResult
-from mlwright.search.study_data import StudyData, rows_of_refit, sample_note, telling_rows
+from mlwright.search.study_data import StudyData, folds_note, rows_of_refit, sample_note, telling_rows
 from mlwright.search.thinning import Latency, capped, thin, with_larger_steps
 from mlwright.search.trial import Trial, TrialResult
 from mlwright.search.unstopped import affordable, reserve, unstopped
@@ -41,9 +42,6 @@ __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
-_BOOSTING = ("lightgbm", "catboost")
-_TYPICAL = 20.0  # iterations that boosting takes, times its learning rate
-_HIGHEST_RATE = 0.25
 _LOOK = 8  # proposals between two looks at the blend
 _PATIENCE = 24  # proposals in a row that the blend does not use: then no better one is to be expected
 # Few rows cannot tell many configurations apart: the best of them would be so by chance.
@@ -128,6 +126,7 @@ class _Study:
         self.weights: dict[int, float] = {}
         self._blends: dict[tuple[float, ...], dict[int, float]] = {}
         self._blend_seconds = _BLEND_SECONDS
+        self._looked_at = 0  # how many results there were
         self.planned = portfolio(data.task, data.schema, data.y)
 
     # Trials
@@ -135,6 +134,8 @@ class _Study:
     def search(self, most_trials: int) -> None:
         """Run the portfolio, then proposals, until time, trials or ideas are over."""
         done = {result.trial.number: result for result in (self.journal.results if self.journal else [])}
+        n_folds = _n_folds(done.values()) or folds_in_time(self.fitter, self.planned, self._time_left())
+        self.fitter.use_folds(n_folds)
         over = self.journal is not None and self.journal.ended
         for trial in self._trials(done):
             if len(self.results) >= max(most_trials, len(BASELINES)):
@@ -160,6 +161,8 @@ class _Study:
             yield shorter
         planned = self.planned
         number, idle = len(planned), 0
+        if self._looked_at < len(self.results):
+            self._chosen()
         most = number + max(_FEWEST_PROPOSALS, telling_rows(self.data) // _ROWS_A_PROPOSAL)
         while (
             number < most
@@ -183,7 +186,8 @@ class _Study:
     def _time_left(self) -> float:
         left = self.deadline.left - self._blend_seconds
         left -= reserve(self.data, self.results, self.deadline.left)
-        return self.fitter.costs.time_for_trials(left, self.results)
+        blended = [r for r in self.results if self.weights.get(r.trial.number, 0.0) > 0]
+        return self.fitter.costs.time_for_trials(left, self.results, blended)
 
     def _least_seconds(self) -> float:
         """Return what the quickest real trial took: with less left nothing more can be tried."""
@@ -203,41 +207,26 @@ class _Study:
         kinds.load(kinds.MODELS, trial.model, family="model").prepare()
         part = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
         share = max(0.0, part * self._time_left())
-        paced = self._paced(trial, share)
-        if paced is None:
-            return None
-        result = self.fitter.trial(paced, Deadline(share), hopeless=self._hopeless(trial))
+        if trial.number < len(self.planned):
+            with_steps = paced(self.fitter, trial, self.results, share)
+            if with_steps.trial is None:
+                message = (
+                    f"trial {trial.number} ({trial.model}) would take {with_steps.seconds:.0f} s: left out"
+                )
+                self.listener(Event("note", message))
+                return None
+            trial = with_steps.trial
+        result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
         return result
 
     def _worth_starting(self, trial: Trial) -> bool:
         """Return whether a fit of the same learner would likely end in time."""
         same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
-        return self._time_left() > max(0.2, 0.3 * max(same, default=0.0))
-
-    def _paced(self, trial: Trial, share: float) -> Trial | None:
-        """Return the trial with a learning rate by which it can end in its share of the time; None if there is none.
-
-        A few iterations say what one takes. What would be cut off long before its best is worth less than the same
-        with larger steps.
-        """
-        rate = trial.params.get("learning_rate")
-        if rate is None or trial.model not in _BOOSTING or trial.number >= len(self.planned):
-            return trial
-        if goes_apart(self.data, trial):  # the probe itself could be killed; the clock stops the fit
-            return trial
-        one = self.fitter.seconds_an_iteration(trial)
-        expected = one * self.fitter.costs.waves * _TYPICAL / rate
-        if expected <= share:
-            return trial
-        faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
-        if expected * rate / faster > 2.5 * share:
-            message = (
-                f"trial {trial.number} ({trial.model}) would take {expected * rate / faster:.0f} s: left out"
-            )
-            self.listener(Event("note", message))
-            return None
-        return replace(trial, params={**trial.params, "learning_rate": max(rate, faster)})
+        least = max(0.2, 0.3 * max(same, default=0.0))
+        if self._time_left() <= least and len(self.results) >= self._looked_at + _LOOK // 2:
+            self._chosen()  # with the blend known, less time need be kept for its refit
+        return self._time_left() > least
 
     def _hopeless(self, trial: Trial) -> float:
         """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
@@ -281,6 +270,7 @@ class _Study:
 
     def replay(self, recorded: Sequence[TrialResult]) -> None:
         """Fit recorded trials again."""
+        self.fitter.use_folds(_n_folds(recorded) or len(self.data.folds))
         for one in recorded:
             if not one.n_iterations:  # its fit failed then
                 nothing = np.full((len(self.data.y), self.data.task.n_outputs), np.nan)
@@ -299,8 +289,13 @@ class _Study:
         """Decide what depends on the time left; what an interrupted process decided stays."""
         if self.journal is not None and self.journal.ended:
             return dict(self.journal.choices)
+        choices: dict[str, int] = {}
         chosen = self._chosen()
-        choices = {"seeds": self._seeds(chosen)}
+        while len(chosen) > 1 and not self._fits(chosen):
+            slowest = max(r.told.get("seconds", 0.0) for r, _ in chosen)
+            choices["slower_than_ms"] = math.ceil(1000 * slowest) - 1
+            chosen = self._chosen(choices)
+        choices["seeds"] = self._seeds(chosen)
         rows = self._refit_rows(chosen)
         if rows is not None:
             choices["refit_rows"] = rows
@@ -315,6 +310,9 @@ class _Study:
         if self.journal is not None:
             self.journal.end(choices)
         return choices
+
+    def _fits(self, chosen: Sequence[tuple[TrialResult, float]]) -> bool:
+        return self.fitter.costs.fits(self.deadline.left, self.results, [r for r, _ in chosen])
 
     def quickened(self, choices: dict[str, int]) -> dict[str, int]:
         """Thin the blend until a prediction holds its limit by the clock; see `mlwright.search.thinning`."""
@@ -335,14 +333,17 @@ class _Study:
 
     def _chosen(self, choices: Mapping[str, int] | None = None) -> list[tuple[TrialResult, float]]:
         """Weigh all trials, and return those of the blend with their weights; nothing is weighed twice."""
-        data = replace(self.data, latency=capped(self.data.latency, choices or {}))
-        key = data.latency, *(r.trial.number for r in self.results if r.complete)
+        choices = choices or {}
+        data = replace(self.data, latency=capped(self.data.latency, choices))
+        results = _quick_enough(self.results, choices)
+        key = data.latency, *(r.trial.number for r in results if r.complete)
         if key not in self._blends:
             begun = time.monotonic()
-            self._blends[key] = blend(data, self.results, self.metric)
+            self._blends[key] = blend(data, results, self.metric)
             self._blend_seconds = time.monotonic() - begun
         # Those that failed since then have no weight.
         self.weights = dict.fromkeys((r.trial.number for r in self.results), 0.0) | self._blends[key]
+        self._looked_at = len(self.results)
         return [(r, self.weights[r.trial.number]) for r in self.results if self.weights[r.trial.number] > 0]
 
     def _seeds(self, chosen: Sequence[tuple[TrialResult, float]]) -> int:
@@ -470,10 +471,22 @@ class _Study:
             baseline_plans,
             choices,
             parameter_importance(self.results, self.metric, seed=data.seed),
-            (*sample_note(data, rows), *map(_failure, failed)),
+            (*sample_note(data, rows), *folds_note(data, len(fitter.folds)), *map(_failure, failed)),
             self._latency(choices, predicted),
             again,
         )
+
+
+def _n_folds(results: Iterable[TrialResult]) -> int:
+    """Return on how many folds the trials were fitted; 0 if there are none."""
+    return max((len(result.n_iterations) for result in results if result.complete), default=0)
+
+
+def _quick_enough(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[TrialResult]:
+    """Return the trials that there was time to refit, as `_Study.choose` has decided; the quickest real one in any case."""
+    most = choices.get("slower_than_ms", math.inf) / 1000
+    real = [r.told.get("seconds", 0.0) for r in results if r.complete and r.trial.model != "dummy"]
+    return [r for r in results if r.told.get("seconds", 0.0) <= max(most, min(real, default=math.inf))]
 
 
 def _failure(result: TrialResult) -> str:

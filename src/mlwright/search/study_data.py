@@ -15,7 +15,7 @@ from mlwright.data.values import Columns
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.ensemble import Ensemble
 
-__all__ = ["StudyData", "rows_of_refit", "sample_note", "telling_rows"]
+__all__ = ["StudyData", "fewer_folds", "folds_note", "rows_of_refit", "sample_note", "telling_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,19 @@ def rows_of_refit(data: StudyData, choices: Mapping[str, int]) -> Ints | None:
     return np.sort(np.concatenate([data.rows, more]))
 
 
+def fewer_folds(folds: Sequence[tuple[Ints, Ints]], n: int) -> list[tuple[Ints, Ints]]:
+    """Return those `n` folds, in their order, that fit on most rows: with folds in time, the latest.
+
+    Examples
+    --------
+    >>> folds = [(np.arange(k), np.arange(k, k + 2)) for k in (4, 6, 8)]
+    >>> [len(fit) for fit, _ in fewer_folds(folds, 2)]
+    [6, 8]
+    """
+    largest = sorted(range(len(folds)), key=lambda i: (-len(folds[i][0]), i))[:n]
+    return [folds[i] for i in sorted(largest)]
+
+
 def sample_note(data: StudyData, rows: Ints | None) -> tuple[str, ...]:
     """Return what the report says of a table that trials saw a sample of; `rows` are those of the refit."""
     if data.rows is None:
@@ -92,3 +105,12 @@ def sample_note(data: StudyData, rows: Ints | None) -> tuple[str, ...]:
     fitted = "all of them" if used == n_rows else f"{used:,} of them"
     seen = f"trials saw a random sample of {len(data.rows):,} of the {n_rows:,} training rows"
     return (f"{seen}; the model itself was fitted on {fitted}",)
+
+
+def folds_note(data: StudyData, n_folds: int) -> tuple[str, ...]:
+    """Return what the report says where trials were fitted on some of the folds only."""
+    if not 0 < n_folds < len(data.folds):
+        return ()
+    return (
+        f"trials were judged on {n_folds} of the {len(data.folds)} folds, so that more of them ended in time",
+    )

@@ -1,0 +1,129 @@
+"""Pace: on how many folds, and with how large steps, trials are fitted so that enough of them end in time.
+
+A table that is long for its budget would see two or three configurations on all folds, cut off by the clock. The same time
+shows five times as many of them on fewer folds, and lets each come to its end; thousands of validated rows tell
+configurations apart as well as all of them do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mlwright.search.fitter import Fitter
+from mlwright.search.memory import goes_apart
+from mlwright.search.study_data import telling_rows
+from mlwright.search.trial import Trial, TrialResult
+
+__all__ = ["BOOSTING", "Paced", "folds_in_time", "paced"]
+
+BOOSTING = ("lightgbm", "catboost")
+# Iterations times the learning rate, up to the best one: typically, and those of others as multiples of LightGBM's first.
+_TYPICAL = 15.0
+_LONGER = {"catboost": 2.0, "extra_trees": 2.5, "lightgbm": 1.5}
+_PATIENCE = 3.0  # the same for what follows the best one
+_SHORTEST, _LONGEST = 6.0, 80.0
+_HIGHEST_RATE = 0.25
+_HOPELESSLY_LONG = 2.5  # times its share, even with the largest steps: the trial is left out
+_WISHED = 25  # trials that take as long as LightGBM's first
+_WISHED_SHARE = 0.5  # of the time
+_LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
+_VIEWS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """A trial with steps so large that it can end in time, and what it would take in seconds.
+
+    Parameters
+    ----------
+    trial : Trial or None
+        None if no steps are large enough.
+    seconds : float
+    """
+
+    trial: Trial | None
+    seconds: float = 0.0
+
+
+def folds_in_time(fitter: Fitter, planned: Sequence[Trial], left: float) -> int:
+    """Return on how many folds trials should be fitted.
+
+    Parameters
+    ----------
+    fitter : Fitter
+        One that has all folds.
+    planned : sequence of Trial
+        The portfolio; its first boosting one is probed.
+    left : float
+        Seconds.
+
+    Returns
+    -------
+    int
+        All of them where there is time. Otherwise as many as can be fitted in fewer rounds of the workers, but with 1,500
+        validated rows at least (of two classes, four times the rarer one's).
+    """
+    n_folds, workers = len(fitter.folds), fitter.executor.workers
+    trial = next((each for each in planned if each.model in BOOSTING), None)
+    if trial is None or not math.isfinite(left):
+        return n_folds
+    least = _LEAST_VALIDATED / max(1, telling_rows(fitter.data)) * n_folds
+    fewer = [n for n in range(workers, n_folds, workers) if n >= least]
+    if not fewer:
+        return n_folds
+    if goes_apart(fitter.data, trial):  # the probe itself could be killed
+        return fewer[0]
+    one = fitter.seconds_an_iteration(trial) * _TYPICAL / trial.params["learning_rate"]
+    views = _VIEWS * fitter.costs.view_seconds.get(trial.view, 0.0) * fitter.costs.n_searched
+    rounds = _WISHED_SHARE * left / max(1e-9, _WISHED * one + views)
+    if -(-n_folds // workers) <= rounds:
+        return n_folds
+    return max((n for n in fewer if n // workers <= rounds), default=fewer[0])
+
+
+def paced(fitter: Fitter, trial: Trial, results: Sequence[TrialResult], share: float) -> Paced:
+    """Return the trial with a learning rate by which it can end in its share of the time.
+
+    A few iterations say what one takes; what LightGBM's first trial needed says about how many it will be. What would be
+    cut off long before its best is worth less than the same with larger steps.
+
+    Parameters
+    ----------
+    fitter : Fitter
+        What probes the trial.
+    trial : Trial
+        One of the portfolio.
+    results : sequence of TrialResult
+        All so far.
+    share : float
+        Seconds that the trial may take.
+    """
+    rate = trial.params.get("learning_rate")
+    if rate is None or trial.model not in BOOSTING:
+        return Paced(trial)
+    if goes_apart(fitter.data, trial):  # the probe itself could be killed; the clock stops the fit
+        return Paced(trial)
+    one = fitter.seconds_an_iteration(trial)
+    expected = one * fitter.costs.waves * _length(trial, results) / rate
+    if expected <= share:
+        return Paced(trial, expected)
+    faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
+    least = expected * rate / faster
+    if least > _HOPELESSLY_LONG * share:
+        return Paced(None, least)
+    return Paced(replace(trial, params={**trial.params, "learning_rate": max(rate, faster)}), least)
+
+
+def _length(trial: Trial, results: Sequence[TrialResult]) -> float:
+    """Return about how many iterations it will be, times the learning rate."""
+    known = [r for r in results if r.trial.model == "lightgbm" and r.complete and r.n_iterations]
+    if not known:
+        return _TYPICAL + _PATIENCE
+    first = known[0]
+    took = float(np.mean(first.n_iterations)) * first.trial.params.get("learning_rate", 0.1)
+    kind = "extra_trees" if trial.params.get("extra_trees") else trial.model
+    return min(_LONGEST, max(_SHORTEST, _LONGER[kind] * took + _PATIENCE))

@@ -1,0 +1,151 @@
+"""Fewer folds and larger steps where time is short; all folds and the steps as given where it is not."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mlwright.core.clock import Deadline
+from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
+from mlwright.execution import Local
+from mlwright.search import StudyData, Trial, TrialResult, run_study
+from mlwright.search.costs import After, Costs
+from mlwright.search.fitter import Fitter
+from mlwright.search.pace import folds_in_time, paced
+from mlwright.search.portfolio import portfolio
+from mlwright.search.study_data import fewer_folds, folds_note
+
+_LONG = 4_000
+
+
+def study_data(n=_LONG, n_folds=5, share=0.5):
+    """Two numbers and a class of this share, in folds."""
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=n), draw.normal(size=n)
+    noisy = a * b + draw.normal(size=n)
+    y = (noisy > np.quantile(noisy, 1 - share)).astype(float)
+    schema = Schema((Column("a", Kind.NUMERIC), Column("b", Kind.NUMERIC)))
+    parts = np.array_split(draw.permutation(n), n_folds)
+    folds = [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), np.sort(parts[i])) for i in range(n_folds)]
+    task = Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes"))
+    return StudyData({"a": a, "b": b}, y, schema, task, folds, 0)
+
+
+class Timed(Fitter):
+    """A fitter whose probes say what the test says, by the learner."""
+
+    def __init__(self, data, seconds, workers=2):
+        super().__init__(data, Local(workers))
+        self.seconds = seconds
+
+    def seconds_an_iteration(self, trial):
+        return self.seconds[trial.model]
+
+
+def n_folds(data, left, *, an_iteration=0.01, workers=2):
+    """Return the folds that are taken with so many seconds left."""
+    fitter = Timed(data, {"lightgbm": an_iteration, "catboost": an_iteration}, workers)
+    return folds_in_time(fitter, portfolio(data.task, data.schema, data.y), left)
+
+
+def test_short_time_means_fewer_folds_and_whole_rounds_of_the_workers():
+    data = study_data()
+    # 25 trials of 300 iterations of 0.01 s in half of the time: a round takes 150 s of it.
+    assert n_folds(data, 460.0) == 5
+    assert n_folds(data, 440.0) == 4
+    assert n_folds(data, 290.0) == 2
+    assert n_folds(data, 1.0) == 2
+    assert n_folds(data, 290.0, workers=8) == 5
+    assert n_folds(data, math.inf) == 5
+
+
+@pytest.mark.parametrize(("n_rows", "share", "expected"), [(1_000, 0.5, 5), (2_400, 0.5, 4), (4_000, 0.1, 5)])
+def test_folds_are_kept_where_fewer_would_validate_too_few_rows(n_rows, share, expected):
+    # 1,500 are wanted: 1,000 have no such part; of 2,400 four folds validate 1,920; a tenth of 4,000 counts as 1,600 rows,
+    # of which four folds would validate 1,280.
+    assert n_folds(study_data(n_rows, share=share), 1.0) == expected
+
+
+def test_the_folds_that_fit_on_most_rows_are_kept_in_their_order():
+    folds = [(np.arange(k), np.arange(k, k + 5)) for k in (10, 20, 30, 40)]
+    assert [len(fit) for fit, _ in fewer_folds(folds, 2)] == [30, 40]
+    equal = [(np.arange(10), np.full(1, k)) for k in range(4)]
+    assert [int(valid[0]) for _, valid in fewer_folds(equal, 2)] == [0, 1]
+
+
+def test_a_study_on_fewer_folds_says_so_and_replays_to_the_same_bits(monkeypatch):
+    monkeypatch.setattr("mlwright.search.study.folds_in_time", lambda *_: 2)
+    data = study_data(1_000)
+    study = run_study(data, Deadline(60.0), most_trials=5, executor=Local(2))
+    assert {len(result.fold_scores) for result in study.results} == {2}
+    assert "trials were judged on 2 of the 5 folds, so that more of them ended in time" in study.notes
+    validated = np.sort(np.concatenate([valid for _, valid in data.folds[:2]]))
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(study.predicted[:, 0])), validated)
+    monkeypatch.undo()
+    again = run_study(data, Deadline(0.0), replay=study.results, choices=study.choices, executor=Local(1))
+    np.testing.assert_array_equal(again.predicted, study.predicted)
+    assert again.notes == study.notes
+    assert folds_note(data, 5) == ()
+
+
+def result_of(number, model, seconds, *, rate=0.05, iterations=(200, 200), score=0.8):
+    """A finished trial."""
+    draw = np.random.default_rng(number)
+    params = {"learning_rate": rate} if model in ("lightgbm", "catboost") else {}
+    return TrialResult(
+        Trial(number, model, "native", params),
+        score,
+        (score, score),
+        iterations,
+        seconds,
+        draw.random((_LONG, 1)),
+        told={"seconds": seconds},
+    )
+
+
+def test_what_lightgbm_needed_says_how_long_the_next_will_take():
+    fitter = Timed(study_data(n_folds=2), {"lightgbm": 0.01, "catboost": 0.01})
+    trial = Trial(3, "catboost", "encoded", {"learning_rate": 0.05})
+    # LightGBM needed 10 / 0.05 iterations; CatBoost twice as many, and 3 / 0.05 until it knows: 460 of 0.01 s.
+    known = [result_of(2, "lightgbm", 1.0)]
+    assert paced(fitter, trial, known, 5.0).trial == trial
+    assert paced(fitter, trial, known, 5.0).seconds == pytest.approx(4.6)
+    larger = paced(fitter, trial, known, 2.3).trial
+    assert larger is not None
+    assert larger.params["learning_rate"] == pytest.approx(0.1)
+    assert paced(fitter, trial, known, 0.3).trial is None
+    quick = [result_of(2, "lightgbm", 1.0, iterations=(10, 10))]
+    assert paced(fitter, trial, quick, 2.3).trial == trial
+
+
+def test_time_is_kept_for_the_blend_and_not_for_the_dearest():
+    data = study_data(n_folds=2)
+    costs = Costs(_LONG, _LONG, data.folds, 2, After())
+    results = [
+        result_of(0, "dummy", 0.0),
+        result_of(1, "linear", 0.0),
+        result_of(2, "lightgbm", 20.0),
+        result_of(3, "catboost", 1.0),
+    ]
+    # Folds of one half, both at a time: a second of them is 1.05 * 2 s of one thread on all rows.
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 42.0) / 2.05)
+    assert costs.time_for_trials(100.0, results, results[3:]) == pytest.approx((100 - 1.15 * 2.1) / 2.05)
+    assert costs.fits(40.0, results, results[3:])
+    assert not costs.fits(40.0, results, results[2:3])
+
+
+def test_a_member_that_there_is_no_time_to_refit_is_left_out_and_a_replay_leaves_it_out(monkeypatch):
+    data = study_data(600, n_folds=2)
+    answers = iter([False])
+    monkeypatch.setattr(Costs, "fits", lambda *_: next(answers, True))
+    study = run_study(data, Deadline(60.0), most_trials=6, executor=Local(2))
+    monkeypatch.undo()
+    assert next(answers, None) is None  # so there was a blend of several
+    most = study.choices["slower_than_ms"] / 1000
+    members = [r for r in study.results if study.weights[r.trial.number] > 0]
+    assert members
+    assert all(r.told["seconds"] <= most for r in members)
+    assert any(r.told["seconds"] > most for r in study.results)
+    again = run_study(data, Deadline(0.0), replay=study.results, choices=study.choices, executor=Local(1))
+    assert again.weights == study.weights
+    np.testing.assert_array_equal(again.predicted, study.predicted)
