@@ -321,3 +321,31 @@ def test_the_order_takes_what_helps_and_fits(module):
     assert portfolio.greedy_order([bench], [10.0], 1)[0] == "quick"
     assert portfolio.greedy_order([bench], [60.0], 1)[0] == "slow"
     assert math.isclose(bench.regret(["slow"], 60), 0.0, abs_tol=0.01)
+
+
+# Trust
+
+
+def test_what_is_planted_in_a_table_is_found_and_nothing_else(module):
+    part = module("trust_data")
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(size=600), "b": draw.choice(["red", "blue", "grey"], 600)})
+    frame["c"] = draw.normal(size=600)
+    frame["y"] = np.where(frame["a"] + draw.normal(size=600) > 0, "yes", "no")
+    rows = [
+        {"table": "made", "check": check, "planted": planted, **part._asked(made, "y")}
+        for check, makes in part.PLANTS.items()
+        for planted, make in zip((True, False), makes, strict=True)
+        for made in [make(frame, "y", np.random.default_rng(1))]
+    ]
+    assert [row["found"] for row in rows] == [True, False] * len(part.PLANTS)
+    label = {"table": "made", "share": 0.06, "low": 0.04, "high": 0.09, "listed": 20}
+    labels = [
+        label | {"flipped": 0.05, "alarm": True, "listed_flipped": 15},
+        label | {"flipped": 0.0, "alarm": False, "listed_flipped": 0},
+    ]
+    text = part.markdown({"checks": rows, "labels": labels})
+    assert "| proxy | 1 of 1 (21 to 100 %) | 0 of 1 (0 to 79 %) |" in text
+    assert "| 5 % | 1 of 1 (21 to 100 %) | 15 of 20 (53 to 89 %) | 1 of 1 (21 to 100 %) |" in text
+    assert "| 0 % | 0 of 1 (0 to 79 %) |  |  |" in text
+    assert "Not found: none." in text
