@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,6 +23,7 @@ from mlwright.core.params import Choice, Number, Rule
 from mlwright.core.types import Floats
 from mlwright.data.schema import TWEEDIE_POWER, Objective, Task, TaskKind
 from mlwright.models.base import FitContext, Model
+from mlwright.models.bound_rows import BoundRows
 from mlwright.models.catboost_ctr import CategoryTables, digits
 from mlwright.models.catboost_export import Training, read, target_classes
 from mlwright.models.losses import best_constant, loss_of
@@ -142,6 +143,7 @@ class CatBoost(Model):
         """Fit; see `Model.fit`. `context.stop` is asked after each iteration."""
         task = context.task
         self.n_columns_, self.n_outputs_ = X.shape[1], task.n_outputs
+        self._row = BoundRows(X.shape[1], self.bind)
         self.seconds_per_iteration_ = 0.0
         matrix = _Matrix(X, context.categorical)
         labels, codes = np.unique(y, return_inverse=True)
@@ -300,11 +302,21 @@ class CatBoost(Model):
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""
-        if len(row) != self.n_columns_:
-            raise ValueError(f"expected {self.n_columns_} numbers, got {len(row)}")
-        if self._categories is not None:
-            row = self._categories.widen_row(_float32(row))
-        return self._trees.predict_row(row)
+        return self._row(row)
+
+    def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` holds when it is called."""
+        categories = self._categories
+        if categories is None:
+            return self._trees.bind(row)
+        wide = np.empty(len(row) + categories.n_added, np.float32)
+        predict_wide = self._trees.bind(wide)
+
+        def predict() -> Sequence[float]:
+            wide[:] = categories.widen_row(_float32(row))
+            return predict_wide()
+
+        return predict
 
     def state(self) -> State:
         """Return the trees as arrays, and the tables of categories where a tree asks for one."""
@@ -321,6 +333,7 @@ class CatBoost(Model):
         params, n_columns, n_outputs, n_iterations = header(state, cls.kind, cls.rules)
         model = cls(**params)
         model.n_columns_, model.n_outputs_, model.n_iterations_ = n_columns, n_outputs, n_iterations
+        model._row = BoundRows(n_columns, model.bind)
         model._categories, n_asked = None, n_columns
         if state.tree.get("categories", False) is not False:
             model._categories = CategoryTables.from_state(state, cls.kind, n_columns)

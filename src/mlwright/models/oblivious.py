@@ -7,7 +7,7 @@ paths give equal bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -179,18 +179,37 @@ class ObliviousTrees:
 
     def predict_row(self, row: np.ndarray) -> Sequence[float]:
         """Return `n_outputs` numbers for one row of shape (n_columns,), of float32 or not yet rounded to it."""
-        raw = self.bias
-        if self.n_trees:
-            answers = row.take(self._row_asked) > self._row_bound
-            index = np.packbits(answers.take(self._bytes[0]), bitorder="little") + self._first
-            for high in self._bytes[1:]:
-                index += np.packbits(answers.take(high), bitorder="little").astype(np.intp) << _BYTE
-            leaves = self._leaf.take(index, axis=0)
-            # One after the other, as for many rows: NumPy's sum of a single column would add in another order.
-            raw = raw + (np.add.accumulate(leaves)[-1] if leaves.ndim == 1 else leaves.sum(axis=0))
-        if self.link in ("exp", "softmax"):
-            return _linked(raw[None], self.link)[0].tolist()
-        return [_sigmoid(score) for score in raw.tolist()] if self.link == "sigmoid" else raw.tolist()
+        return self.bind(row)()
+
+    def bind(self, row: np.ndarray) -> Callable[[], Sequence[float]]:
+        """Return a function that predicts what `row` holds when it is called; for one thread at a time."""
+        asked, bound, first, table = self._row_asked, self._row_bound, self._first, self._leaf
+        low, *more = self._bytes
+        values, answers = np.empty(len(asked), row.dtype), np.empty(len(asked), bool)
+        bits, index = np.empty(len(low), bool), np.empty(self.n_trees, np.intp)
+        leaves = np.empty((self.n_trees, *table.shape[1:]))
+        packbits, link, sums = np.packbits, self.link, np.empty_like(leaves)
+
+        def predict() -> Sequence[float]:
+            raw = self.bias
+            if self.n_trees:
+                row.take(asked, 0, values, "clip")  # "clip" writes straight into the array
+                np.greater(values, bound, answers)
+                answers.take(low, 0, bits, "clip")
+                np.add(packbits(bits, bitorder="little"), first, index)
+                for high in more:
+                    np.add(
+                        index, packbits(answers.take(high), bitorder="little").astype(np.intp) << _BYTE, index
+                    )
+                table.take(index, 0, leaves, "clip")
+                # One after the other, as for many rows: NumPy's sum of a single column would add in another order.
+                is_one = leaves.ndim == 1
+                raw = raw + (np.add.accumulate(leaves, out=sums)[-1] if is_one else leaves.sum(axis=0))
+            if link in ("exp", "softmax"):
+                return _linked(raw[None], link)[0].tolist()
+            return [_sigmoid(score) for score in raw.tolist()] if link == "sigmoid" else raw.tolist()
+
+        return predict
 
     def state(self) -> State:
         """Return the parts; the link stands in the tree, and whether there are weights."""

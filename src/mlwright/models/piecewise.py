@@ -164,6 +164,7 @@ class Knots:
         share = shares[len(firsts) :]
         places = np.empty(len(shares), dtype=np.intp)
         below, own = places[: len(firsts)], places[len(firsts) :]
+        rows = np.empty((len(places), table.shape[1]))
 
         def add() -> None:
             reach = np.add.reduceat(pieces.filled(row.take(of_piece)), firsts)
@@ -171,7 +172,8 @@ class Knots:
             np.subtract(reach, piece, share)
             np.add(firsts, piece, below)
             np.add(below, n_pieces, own)
-            np.add(to, np.dot(shares, table.take(places, axis=0)), to)
+            table.take(places, 0, rows, "clip")  # "clip" writes straight into the array
+            np.add(to, np.dot(shares, rows), to)
 
         return add
 
