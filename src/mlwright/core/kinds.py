@@ -25,6 +25,7 @@ TRANSFORMS: Mapping[str, str] = MappingProxyType(
         "datetime_difference": "mlwright.features.datetime_difference:DatetimeDifference",
         "datetime_parts": "mlwright.features.datetime_parts:DatetimeParts",
         "number": "mlwright.features.number:Number",
+        "numeric_codes": "mlwright.features.numeric_codes:NumericCodes",
         "one_hot": "mlwright.features.one_hot:OneHot",
         "ordinal_words": "mlwright.features.ordinal_words:OrdinalWords",
         "range_value": "mlwright.features.range_value:RangeValue",

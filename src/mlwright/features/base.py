@@ -51,7 +51,7 @@ class Transform(ABC):
 
     kind: ClassVar[str]
     coded: ClassVar[bool] = False  # True if it reads a column of strings (`Coded`), else one of floats
-    is_identity: ClassVar[bool] = False  # True if the one number is the cell itself
+    is_identity: bool = False  # True if the one number is the cell itself
     rules: ClassVar[Mapping[str, Rule]] = {}
 
     def __init__(self, column: str) -> None:

@@ -32,7 +32,7 @@ class Number(Transform):
     """
 
     kind: ClassVar[str] = "number"
-    is_identity: ClassVar[bool] = True
+    is_identity = True
 
     def fit(self, columns: Columns, y: Floats, *, n_classes: int, seed: int) -> Self:  # noqa: ARG002 - the seam's
         """Learn nothing."""

@@ -14,6 +14,7 @@ from mlwright.features.category_codes import CategoryCodes
 from mlwright.features.datetime_difference import DatetimeDifference
 from mlwright.features.datetime_parts import DatetimeParts
 from mlwright.features.number import Number
+from mlwright.features.numeric_codes import NumericCodes
 from mlwright.features.one_hot import OneHot
 from mlwright.features.ordinal_words import OrdinalWords
 from mlwright.features.plan import FeaturePlan
@@ -44,6 +45,7 @@ def build(
 
     - ``native``, for learners that split on categories: numbers as they are, codes for categories (above 1,000 levels
       the codes of the most frequent ones and a target encoding), parts of dates; scores, topics and statistics of texts.
+      Whole numbers that act as codes are categories here, and numbers in the other two, so that a search tries both.
     - ``encoded``, all numeric, for any trees: categories of up to 8 levels one-hot, others target-encoded; the rest as
       in native.
     - ``linear``: scaled numbers, categories of up to 30 levels one-hot, others target-encoded, cyclic parts of dates,
@@ -93,6 +95,8 @@ def build(
             n_levels = known.get(name, _MANY + 1 if column.levels is None else len(column.levels))
             transforms += _categorical(name, n_levels, recipe, rare=_rare(n_rows))
             transforms += _ordered(column, recipe, n_rows)
+        elif column.kind is Kind.NUMERIC and column.dtype == "int" and recipe == "native":
+            transforms.append(NumericCodes(name, min_count=_rare(n_rows)))
         elif column.kind in _BY_KIND:
             plain, linear = _BY_KIND[column.kind]
             transforms.append(linear(name) if recipe == "linear" else plain(name))
