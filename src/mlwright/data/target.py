@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +14,15 @@ from mlwright.core.kinds import METRICS, OWN
 from mlwright.core.types import Floats
 from mlwright.data.cells import RawColumn
 from mlwright.data.kinds import name_parts
+from mlwright.data.labels import MAX_CLASSES, class_labels, refuse_no_order, spelled
 from mlwright.data.schema import Column, Kind, Task, TaskKind
 from mlwright.data.table import Table
-from mlwright.data.values import Coded
 from mlwright.data.weights import exposures
 
 __all__ = ["has_target", "infer_task", "target_values"]
 
 _METRIC = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind.REGRESSION: "rmse"}
 _MIN_ROWS = 10  # with fewer there is nothing to hold back for a test
-_MAX_CLASSES = 20  # whole numbers with more values are quantities
 # Names of what is counted, measured or graded: 4 is nearer to 5 than 1 is, however few values there are.
 _QUANTITIES = frozenset(
     [
@@ -52,40 +49,6 @@ _QUANTITIES = frozenset(
         "scores",
         "stars",
         "years",
-    ]
-)
-_POSITIVE = frozenset(
-    [
-        "true",
-        "yes",
-        "y",
-        "t",
-        "positive",
-        "pos",
-        "churned",
-        "churn",
-        "default",
-        "defaulted",
-        "fraud",
-        "fraudulent",
-        "spam",
-        "malignant",
-        "sick",
-        "diseased",
-        "died",
-        "dead",
-        "failed",
-        "failure",
-        "attrited",
-        "left",
-        "converted",
-        "clicked",
-        "bought",
-        "subscribed",
-        "accepted",
-        "approved",
-        "won",
-        "success",
     ]
 )
 
@@ -162,10 +125,10 @@ def infer_task(
     if chosen is TaskKind.REGRESSION:
         _refuse_no_numbers(raw, column)
     else:
-        labels = _labels(raw, column, strict=strict)
+        labels = class_labels(raw, column, strict=strict)
         chosen = _fitting(column, labels, wanted)
         if ordinal:
-            _refuse_no_order(column, labels)
+            refuse_no_order(column, labels)
     task = Task(chosen, target, metric or _METRIC[chosen], labels)
     _refuse_no_features(table, task)
     if strict:
@@ -221,7 +184,7 @@ def target_values(table: Table, task: Task) -> Floats:
     cells = raw.cells(_class_column(column))
     if isinstance(cells, np.ndarray):  # a boolean: the second label is the true one
         return cells
-    codes = {_spelled(label): code for code, label in enumerate(task.labels)}
+    codes = {spelled(label): code for code, label in enumerate(task.labels)}
     of_level = [codes.get(level, np.nan) for level in cells.levels]
     return np.array([*of_level, np.nan], dtype=np.float64)[cells.codes]
 
@@ -240,14 +203,6 @@ def _task_kind(kind: TaskKind | str | None) -> TaskKind | None:
 def _class_column(column: Column) -> Column:
     """Return how classes are read: a boolean by its words, everything else by its spelling."""
     return column if column.kind is Kind.BOOLEAN else replace(column, kind=Kind.CATEGORICAL, format={})
-
-
-def _spelled(label: Any) -> str:
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    if isinstance(label, float) and label.is_integer():
-        return str(int(label))
-    return label if isinstance(label, str) else repr(label)
 
 
 def _refuse_few_rows(raw: RawColumn) -> None:
@@ -278,11 +233,11 @@ def _chosen(raw: RawColumn, column: Column, *, graded: bool = False) -> TaskKind
     n_distinct = counts.size
     whole = bool(np.all(present == np.floor(present)))
     if (
-        graded and whole and n_distinct <= _MAX_CLASSES
+        graded and whole and n_distinct <= MAX_CLASSES
     ):  # however they are named, the user says that they are grades
         return TaskKind.MULTICLASS
     named = n_distinct > 2 and not _QUANTITIES.isdisjoint(name_parts(column.name))
-    few = not named and n_distinct <= _MAX_CLASSES and (n_distinct <= 2 or 10 * n_distinct <= present.size)
+    few = not named and n_distinct <= MAX_CLASSES and (n_distinct <= 2 or 10 * n_distinct <= present.size)
     if n_distinct > 2 and counts.min() == 1:  # the tail of a count, rather than a class that was seen once
         few = False
     return TaskKind.BINARY if whole and few and not column.format else TaskKind.REGRESSION
@@ -307,81 +262,6 @@ def _refuse_no_numbers(raw: RawColumn, column: Column) -> None:
         )
 
 
-def _labels(raw: RawColumn, column: Column, *, strict: bool) -> tuple[Any, ...]:
-    spelled = raw.coded(replace(column, kind=Kind.CATEGORICAL, format={}))
-    counts = np.bincount(spelled.codes[spelled.codes >= 0], minlength=len(spelled.levels))
-    if column.kind is Kind.BOOLEAN:
-        truth = raw.floats(column)
-        groups = {code: int((truth == code).sum()) for code in (0, 1)}
-        _refuse_classes(column, {label: n for label, n in groups.items() if n}, strict=strict)
-        return tuple(_commonest(spelled, truth, code, column.dtype) for code in (0, 1))
-    found = {
-        _label(level, column.dtype): int(n) for level, n in zip(spelled.levels, counts, strict=True) if n
-    }
-    _refuse_classes(column, found, strict=strict)
-    labels = sorted(found, key=_natural)
-    if len(labels) == 2 and _first_is_positive(labels, found):
-        labels.reverse()
-    return tuple(labels)
-
-
-def _commonest(spelled: Coded, truth: Floats, code: int, dtype: str) -> Any:
-    """Return the label of a boolean's code: the way that most rows spell it."""
-    counts = np.bincount(spelled.codes[truth == code], minlength=len(spelled.levels))
-    return _label(min(zip(-counts, spelled.levels, strict=True))[1], dtype)
-
-
-def _label(level: str, dtype: str) -> Any:
-    if dtype == "bool" and level.lower() in {"true", "false"}:
-        return level.lower() == "true"
-    if dtype == "int" and re.fullmatch(r"-?\d+", level):
-        return int(level)
-    if dtype == "float" and re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", level):
-        return float(level)
-    return level
-
-
-def _natural(label: Any) -> tuple[Any, ...]:
-    """Return a sort key: numbers by size and before texts, texts with their numbers by size."""
-    if isinstance(label, (int, float)):
-        return (0, label, "")
-    parts = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", label.casefold()) if p]
-    return (1, parts, label)
-
-
-def _first_is_positive(labels: Sequence[Any], counts: dict[Any, int]) -> bool:
-    first, second = (str(label).lower() for label in labels)
-    if {first, second} in ({"0", "1"}, {"-1", "1"}):
-        return first == "1"
-    if (first in _POSITIVE) != (second in _POSITIVE):
-        return first in _POSITIVE
-    return counts[labels[0]] < counts[labels[1]]
-
-
-def _refuse_classes(column: Column, counts: dict[Any, int], *, strict: bool) -> None:
-    n_rows = sum(counts.values())
-    if len(counts) < 2:
-        raise DataError(
-            f"the target '{column.name}' has one class only: there is nothing to learn",
-            got=next(iter(counts), None),
-            fix="name another target, or give rows of another class",
-        )
-    if len(counts) > max(_MAX_CLASSES, n_rows // 2):
-        raise DataError(
-            f"the target '{column.name}' has {len(counts):,} classes in {n_rows:,} rows",
-            fix="name another target, or group its values",
-        )
-    if strict and sum(n > 1 for n in counts.values()) < 2:
-        lone = sorted((label for label, n in counts.items() if n == 1), key=_natural)
-        classes = f"{len(lone)} class{'es' * (len(lone) != 1)}"
-        raise DataError(
-            f"{classes} of the target '{column.name}' {'have' if len(lone) > 1 else 'has'} one row only:"
-            " none is left to test on",
-            got=lone[:10],
-            fix="leave these rows out, join the classes, or give more rows",
-        )
-
-
 def _fitting(column: Column, labels: tuple[Any, ...], wanted: TaskKind | None) -> TaskKind:
     found = TaskKind.BINARY if len(labels) == 2 else TaskKind.MULTICLASS
     if wanted is not None and wanted is not found:
@@ -391,18 +271,6 @@ def _fitting(column: Column, labels: tuple[Any, ...], wanted: TaskKind | None) -
             fix=f"say `--kind {found}`, or leave it out",
         )
     return found
-
-
-def _refuse_no_order(column: Column, labels: tuple[Any, ...]) -> None:
-    """Raise `UsageError` unless the classes are grades: numbers, or texts that begin with one."""
-    lost = [label for label in labels if not re.match(r"-?\d", _spelled(label))]
-    if lost:
-        raise UsageError(
-            f"quadratic_kappa needs classes in order, and '{column.name}' does not tell theirs",
-            got=lost[:5],
-            allowed="numbers, or texts that begin with one such as '2 good'",
-            fix="write the classes so, or take another metric",
-        )
 
 
 def _refuse_no_features(table: Table, task: Task) -> None:

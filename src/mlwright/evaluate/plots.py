@@ -9,9 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import east_asian_width
 
 from mlwright.evaluate.markup import escape
+from mlwright.evaluate.plot_frame import (
+    LETTER,
+    Frame,
+    axes,
+    fitted,
+    letters,
+    rule,
+    svg,
+    swatches,
+    ticks,
+    whisker,
+)
 from mlwright.evaluate.words import compact, number, percent
 
 __all__ = [
@@ -29,8 +40,7 @@ __all__ = [
     "waffle",
 ]
 
-_WIDTH = 400
-_LETTER = 6.3  # mean width of a letter at the plots' 12-unit size
+
 _BOLD_LETTER = 9.0  # labels of bars, which are larger still on a phone
 
 
@@ -58,133 +68,6 @@ class Line:
     band: Sequence[tuple[float, float]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The box that data is drawn in, and the ranges that its sides stand for."""
-
-    x_low: float
-    x_high: float
-    y_low: float
-    y_high: float
-    left: float = 52
-    right: float = 386
-    top: float = 30
-    bottom: float = 250
-
-    def x(self, value: float) -> float:
-        """Return where `value` lies from the left."""
-        share = (value - self.x_low) / (self.x_high - self.x_low)
-        return self.left + min(max(share, 0.0), 1.0) * (self.right - self.left)
-
-    def y(self, value: float) -> float:
-        """Return where `value` lies from the top."""
-        share = (value - self.y_low) / (self.y_high - self.y_low)
-        return self.bottom - min(max(share, 0.0), 1.0) * (self.bottom - self.top)
-
-
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Return round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart.
-
-    Examples
-    --------
-    >>> ticks(0, 1), ticks(3, 98)
-    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [20.0, 40.0, 60.0, 80.0])
-    """
-    if not high > low:
-        return [low]
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
-
-
-def _fit(text: str, width: float, letter_width: float = _LETTER) -> str:
-    """Cut `text` so that it is at most `width` units wide."""
-    used = 0.0
-    for index, letter in enumerate(text):
-        used += letter_width * (2 if east_asian_width(letter) in "WF" else 1)
-        if used > width:
-            return text[: max(1, index - 1)].rstrip() + "\u2026"
-    return text
-
-
-def _svg(height: float, title: str, description: str, parts: Sequence[str], width: float = _WIDTH) -> str:
-    return (
-        f'<svg class="plot" role="img" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
-        f'aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{''.join(parts)}</svg>"
-    )
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", css: str = "") -> str:
-    mark = f' class="{css}"' if css else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{mark}>{escape(text)}</text>'
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>'
-
-
-def _whisker(x1: float, y1: float, x2: float, y2: float) -> str:
-    """Draw an interval from one point to another, with a cap at either end."""
-    across = (0.0, 3.5) if y1 == y2 else (3.5, 0.0)
-    return "".join(
-        (
-            _rule(x1, y1, x2, y2, "whisker"),
-            _rule(x1 - across[0], y1 - across[1], x1 + across[0], y1 + across[1], "whisker"),
-            _rule(x2 - across[0], y2 - across[1], x2 + across[0], y2 + across[1], "whisker"),
-        )
-    )
-
-
-def _axes(
-    frame: Frame, x_label: str, y_label: str, *, shares: tuple[bool, bool] = (False, False)
-) -> list[str]:
-    """Grid, tick labels and axis labels."""
-    drawn = []
-    for value in ticks(frame.y_low, frame.y_high):
-        y = frame.y(value)
-        drawn.append(_rule(frame.left, y, frame.right, y, "grid"))
-        drawn.append(
-            _text(
-                frame.left - 7,
-                y + 4,
-                percent(value) if shares[1] else compact(value),
-                anchor="end",
-                css="tick",
-            )
-        )
-    for value in ticks(frame.x_low, frame.x_high):
-        x = frame.x(value)
-        drawn.append(_rule(x, frame.bottom, x, frame.bottom + 4, "axis"))
-        drawn.append(
-            _text(
-                x,
-                frame.bottom + 18,
-                percent(value) if shares[0] else compact(value),
-                anchor="middle",
-                css="tick",
-            )
-        )
-    drawn.append(_rule(frame.left, frame.bottom, frame.right, frame.bottom, "axis"))
-    drawn.append(_text(frame.right, frame.bottom + 36, _fit(x_label, 330), anchor="end", css="axis-label"))
-    drawn.append(_text(2, 14, _fit(y_label, 390), css="axis-label"))
-    return drawn
-
-
-def _legend(names: Sequence[tuple[str, str]], y: float, left: float = 52) -> list[str]:
-    """Swatches with names, side by side; each is (name, css class)."""
-    drawn, x = [], left
-    room = (_WIDTH - left) / max(1, len(names)) - 22
-    for name, css in names:
-        shown = _fit(name, room)
-        drawn.append(f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="10" height="10" rx="2" class="{css}"/>')
-        drawn.append(_text(x + 15, y, shown, css="tick"))
-        x += 15 + len(shown) * _LETTER + 16
-    return drawn
-
-
 def bars(items: Sequence[Bar], *, title: str, axis: str, most: float | None = None) -> str:
     """Return horizontal bars with interval whiskers, from 0 (or the lowest value below it) on.
 
@@ -204,15 +87,15 @@ def bars(items: Sequence[Bar], *, title: str, axis: str, most: float | None = No
     bottom = 4 + 38 * len(items)
     for value in ticks(frame.x_low, frame.x_high):
         x = frame.x(value)
-        drawn.append(_rule(x, 4, x, bottom + 2, "grid"))
+        drawn.append(rule(x, 4, x, bottom + 2, "grid"))
         anchor = "start" if x < 20 else "end" if x > 380 else "middle"
-        drawn.append(_text(x, bottom + 17, compact(value), anchor=anchor, css="tick"))
+        drawn.append(letters(x, bottom + 17, compact(value), anchor=anchor, css="tick"))
     for item in items:
         tip = f"{item.label}: {item.text}"
-        room = 376 - len(item.text) * _LETTER
+        room = 376 - len(item.text) * LETTER
         drawn.append(f"<g><title>{escape(tip)}</title>")
-        drawn.append(_text(8, y + 12, _fit(item.label, room, _BOLD_LETTER), css="bar-label"))
-        drawn.append(_text(392, y + 12, item.text, anchor="end", css="bar-value"))
+        drawn.append(letters(8, y + 12, fitted(item.label, room, _BOLD_LETTER), css="bar-label"))
+        drawn.append(letters(392, y + 12, item.text, anchor="end", css="bar-value"))
         if math.isfinite(item.value):
             start, end = sorted((frame.x(0), frame.x(item.value)))
             drawn.append(
@@ -220,12 +103,12 @@ def bars(items: Sequence[Bar], *, title: str, axis: str, most: float | None = No
                 f'class="s{item.series}"/>'
             )
         if math.isfinite(item.low) and math.isfinite(item.high) and item.high > item.low:
-            drawn.append(_whisker(frame.x(item.low), y + 24, frame.x(item.high), y + 24))
+            drawn.append(whisker(frame.x(item.low), y + 24, frame.x(item.high), y + 24))
         drawn.append("</g>")
         y += 38
-    drawn.append(_text(392, bottom + 34, _fit(axis, 384), anchor="end", css="axis-label"))
+    drawn.append(letters(392, bottom + 34, fitted(axis, 384), anchor="end", css="axis-label"))
     said = "; ".join(f"{item.label}: {item.text}" for item in items)
-    return _svg(bottom + 40, title, f"{axis}. {said}", drawn)
+    return svg(bottom + 40, title, f"{axis}. {said}", drawn)
 
 
 def lines(
@@ -261,11 +144,11 @@ def lines(
     legend = len(series) > 1
     top = 48 if legend else 30
     frame = Frame(0, 1, 0, 1, top=top) if square else Frame(*_wide(xs), *_wide(ys), top=top)
-    drawn = _axes(frame, x_label, y_label, shares=(square, square))
+    drawn = axes(frame, x_label, y_label, shares=(square, square))
     if legend:
-        drawn += _legend([(line.label, f"s{line.series}") for line in series], 36)
+        drawn += swatches([(line.label, f"s{line.series}") for line in series], 36)
     if square:
-        drawn.append(_rule(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "diagonal"))
+        drawn.append(rule(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "diagonal"))
     for line in series:
         places = [(frame.x(x), frame.y(y)) for x, y in line.points]
         if line.band:
@@ -280,14 +163,14 @@ def lines(
         if line.stroke and places:
             drawn.append(f'<path d="{_path(places, steps=steps)}" class="l{line.series}"/>')
         for (x, _), (low, high) in zip(places, line.whiskers, strict=False):
-            drawn.append(_whisker(x, frame.y(low), x, frame.y(high)))
+            drawn.append(whisker(x, frame.y(low), x, frame.y(high)))
         if line.whiskers or not line.stroke:
             drawn += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" class="s{line.series}"/>' for x, y in places
             ]
     if mark is not None:
-        drawn.append(_rule(frame.x(mark), frame.top, frame.x(mark), frame.bottom, "mark"))
-    return _svg(frame.bottom + 42, title, description, drawn)
+        drawn.append(rule(frame.x(mark), frame.top, frame.x(mark), frame.bottom, "mark"))
+    return svg(frame.bottom + 42, title, description, drawn)
 
 
 def _path(places: Sequence[tuple[float, float]], *, steps: bool) -> str:
@@ -334,8 +217,8 @@ def histogram(
         (max(counts) / total for (_, counts, _), total in zip(series, totals, strict=True)), default=1.0
     )
     frame = Frame(edges[0], edges[-1], 0, most * 1.05 or 1.0, top=48)
-    drawn = _axes(frame, x_label, "share of the rows", shares=(shares, True))
-    drawn += _legend([(name, f"s{colour}") for name, _, colour in series], 36)
+    drawn = axes(frame, x_label, "share of the rows", shares=(shares, True))
+    drawn += swatches([(name, f"s{colour}") for name, _, colour in series], 36)
     for (_, counts, colour), total in zip(series, totals, strict=True):
         places = [(frame.x(edges[0]), frame.bottom)]
         for left, right, count in zip(edges, edges[1:], counts, strict=False):
@@ -343,12 +226,12 @@ def histogram(
         places.append((frame.x(edges[-1]), frame.bottom))
         drawn.append(f'<path d="{_path(places, steps=False)}" class="area a{colour}"/>')
     if mark is not None:
-        drawn.append(_rule(frame.x(mark), frame.top, frame.x(mark), frame.bottom, "mark"))
+        drawn.append(rule(frame.x(mark), frame.top, frame.x(mark), frame.bottom, "mark"))
     said = "; ".join(
         f"{name}: {sum(counts):,} rows, most often near {number(_peak(edges, counts))}"
         for name, counts, _ in series
     )
-    return _svg(frame.bottom + 42, title, f"{x_label}. {said}", drawn)
+    return svg(frame.bottom + 42, title, f"{x_label}. {said}", drawn)
 
 
 def _peak(edges: Sequence[float], counts: Sequence[int]) -> float:
@@ -371,18 +254,18 @@ def scatter(
         values = sorted(values)[len(values) // 100 : -(len(values) // 100) or None]
     low, high = _wide(values)
     frame = Frame(low, high, low, high)
-    drawn = _axes(frame, x_label, y_label)
-    drawn.append(_rule(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "diagonal"))
+    drawn = axes(frame, x_label, y_label)
+    drawn.append(rule(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "diagonal"))
     drawn += [
         f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="2.6" class="point"/>' for x, y in points
     ]
     if binned is not None:
         for (x, y), (bottom, top) in zip(binned.points, binned.whiskers, strict=True):
-            drawn.append(_whisker(frame.x(x), frame.y(bottom), frame.x(x), frame.y(top)))
+            drawn.append(whisker(frame.x(x), frame.y(bottom), frame.x(x), frame.y(top)))
             drawn.append(
                 f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="4" class="s{binned.series}"/>'
             )
-    return _svg(frame.bottom + 42, title, description, drawn)
+    return svg(frame.bottom + 42, title, description, drawn)
 
 
 def cloud(
@@ -419,12 +302,12 @@ def cloud(
         frame = Frame(
             sides[0], max(sides[1], sides[0] + 1e-9), sides[2], max(sides[3], sides[2] + 1e-9), top=48
         )
-    drawn = _axes(frame, x_label, y_label) + _legend(list(marks), 36)
+    drawn = axes(frame, x_label, y_label) + swatches(list(marks), 36)
     drawn += [
         f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="2.6" class="dot {marks[mark][1]}"/>'
         for x, y, mark in points
     ]
-    return _svg(frame.bottom + 42, title, description, drawn)
+    return svg(frame.bottom + 42, title, description, drawn)
 
 
 def heat(
@@ -432,24 +315,26 @@ def heat(
 ) -> str:
     """Return a confusion matrix: each cell's count, tinted by its share of its row (the truth)."""
     n = len(labels)
-    left = min(130.0, 24 + max(len(name) for name in labels) * _LETTER)
+    left = min(130.0, 24 + max(len(name) for name in labels) * LETTER)
     size = (392 - left) / n
     high = min(size, 64.0 if n > 1 else size)
     top, drawn = 44.0, []
-    drawn.append(_text(2, 14, y_label, css="axis-label"))
-    drawn.append(_text(392, 14, x_label, anchor="end", css="axis-label"))
+    drawn.append(letters(2, 14, y_label, css="axis-label"))
+    drawn.append(letters(392, 14, x_label, anchor="end", css="axis-label"))
     for j, name in enumerate(labels):
         drawn.append(
-            _text(left + (j + 0.5) * size, top - 9, _fit(name, size - 3), anchor="middle", css="tick")
+            letters(left + (j + 0.5) * size, top - 9, fitted(name, size - 3), anchor="middle", css="tick")
         )
     for i, row in enumerate(matrix):
         y, total = top + i * high, max(1, sum(row))
-        drawn.append(_text(left - 8, y + high / 2 + 4, _fit(labels[i], left - 12), anchor="end", css="tick"))
+        drawn.append(
+            letters(left - 8, y + high / 2 + 4, fitted(labels[i], left - 12), anchor="end", css="tick")
+        )
         for j, count in enumerate(row):
             x, part = left + j * size, count / total
             tip = f"{labels[i]}, called {labels[j]}: {count:,} rows, {percent(part)} of {labels[i]}"
             css = ("right" if i == j else "wrong") + (" full" if part > 0.55 else "")
-            shown = f"{count:,}" if len(f"{count:,}") * _LETTER < size - 2 else compact(count)
+            shown = f"{count:,}" if len(f"{count:,}") * LETTER < size - 2 else compact(count)
             drawn.append(
                 f'<g class="cell {css}"><title>{escape(tip)}</title><rect x="{x + 1:.1f}" y="{y + 1:.1f}" '
                 f'width="{size - 2:.1f}" height="{high - 2:.1f}" rx="3" class="ground"/>'
@@ -458,15 +343,15 @@ def heat(
             )
             two = size >= 60 and high >= 40
             drawn.append(
-                _text(x + size / 2, y + high / 2 + (-1 if two else 4), shown, anchor="middle", css="count")
+                letters(x + size / 2, y + high / 2 + (-1 if two else 4), shown, anchor="middle", css="count")
             )
             if two:
                 drawn.append(
-                    _text(x + size / 2, y + high / 2 + 14, percent(part), anchor="middle", css="tick")
+                    letters(x + size / 2, y + high / 2 + 14, percent(part), anchor="middle", css="tick")
                 )
             drawn.append("</g>")
     said = "; ".join(f"{name}: {matrix[i][i]:,} of {sum(matrix[i]):,} right" for i, name in enumerate(labels))
-    return _svg(top + n * high + 8, title, said, drawn)
+    return svg(top + n * high + 8, title, said, drawn)
 
 
 def parts(items: Sequence[tuple[str, float, str]], *, title: str) -> str:
@@ -482,9 +367,9 @@ def parts(items: Sequence[tuple[str, float, str]], *, title: str) -> str:
         x += width
     y = 40.0
     for i, (name, _, words) in enumerate(items):
-        drawn += _legend([(f"{name}: {words}", f"s{i}")], y, left=0)
+        drawn += swatches([(f"{name}: {words}", f"s{i}")], y, left=0)
         y += 20
-    return _svg(y - 12, title, "; ".join(f"{name}: {words}" for name, _, words in items), drawn)
+    return svg(y - 12, title, "; ".join(f"{name}: {words}" for name, _, words in items), drawn)
 
 
 def waffle(low: float, high: float, *, title: str, description: str) -> str:
@@ -496,4 +381,4 @@ def waffle(low: float, high: float, *, title: str, description: str) -> str:
         drawn.append(
             f'<rect x="{(i % 10) * 20 + 2}" y="{(i // 10) * 20 + 2}" width="16" height="16" rx="4" class="w-{css}"/>'
         )
-    return _svg(200, title, description, drawn, width=200)
+    return svg(200, title, description, drawn, width=200)
