@@ -288,16 +288,17 @@ def markdown(measured: dict[str, Any]) -> str:
         lines.append(f"| {check} | {cells[0]} | {cells[1]} |")
     lines += [
         "",
-        "| labels flipped | tables with an alarm | of the rows listed then, flipped | range that holds the share |",
+        "| labels flipped | tables with an alarm | of the most suspicious rows, flipped | range that holds the share |",
         "|---|---|---|---|",
     ]
     for share in sorted({row["flipped"] for row in labels}):
         rows = [row for row in labels if row["flipped"] == share]
         alarmed = [row for row in rows if row["alarm"]]
-        listed = _told(sum(r["listed_flipped"] for r in alarmed), sum(r["listed"] for r in alarmed))
-        held = sum(row["low"] <= share <= row["high"] for row in alarmed)
+        asked = [row for row in rows if row["share"] is not None]
+        listed = _told(sum(row["listed_flipped"] for row in asked), sum(row["listed"] for row in asked))
+        held = sum(row["low"] <= share <= row["high"] for row in asked)
         lines.append(
-            f"| {100 * share:g} % | {_told(len(alarmed), len(rows))} | {listed} | {_told(held, len(alarmed))} |"
+            f"| {100 * share:g} % | {_told(len(alarmed), len(rows))} | {listed} | {_told(held, len(asked))} |"
         )
     missed = [f"{r['table']}: {r['check']}" for r in checks if r["planted"] and not r["found"]]
     false = [f"{r['table']}: {r['check']}" for r in checks if not r["planted"] and r["found"]]

@@ -347,5 +347,5 @@ def test_what_is_planted_in_a_table_is_found_and_nothing_else(module):
     text = part.markdown({"checks": rows, "labels": labels})
     assert "| proxy | 1 of 1 (21 to 100 %) | 0 of 1 (0 to 79 %) |" in text
     assert "| 5 % | 1 of 1 (21 to 100 %) | 15 of 20 (53 to 89 %) | 1 of 1 (21 to 100 %) |" in text
-    assert "| 0 % | 0 of 1 (0 to 79 %) |  |  |" in text
+    assert "| 0 % | 0 of 1 (0 to 79 %) | 0 of 20 (0 to 16 %) | 0 of 1 (0 to 79 %) |" in text
     assert "Not found: none." in text
