@@ -12,7 +12,7 @@ from mlwright.data.checks.base import CheckContext
 from mlwright.data.checks.drift import Drift
 from mlwright.data.checks.one_feature import cells
 from mlwright.data.checks.redundant import _surprise
-from mlwright.data.checks.telling import auc_range, scores_of
+from mlwright.data.checks.telling import auc_range, scores_of, told_by, told_cells
 from mlwright.data.checks.two_samples import shifts
 from mlwright.data.findings import Severity
 from mlwright.data.schema import Column, Kind, Role, Task, TaskKind
@@ -381,3 +381,28 @@ def test_a_rare_class_says_what_decides(metric, said):
     (found,) = look("imbalance", table(y, metric=metric, x=np.arange(1000.0)))
     assert "right for 99 % of the rows" in found.what
     assert said in found.advice
+
+
+def test_what_many_rows_share_is_told_as_well_as_what_few_share():
+    """A number that is mostly 0 where the answer is no, and mostly 1.3 where it is yes: it tells all."""
+    draw = np.random.default_rng(0)
+    yes = np.repeat([False, True], [1_050, 450])
+    amount = np.where(draw.random(1_500) < 0.9, 0.0, draw.random(1_500)) + 1.3 * yes
+    fold = draw.permutation(np.arange(1_500) % 5)
+    assert roc_auc_score(yes, amount) == 1.0
+    (scores,) = told_by({"amount": amount}, ["amount"], fold, yes).values()
+    assert roc_auc_score(yes, scores) > 0.95
+    # With the answer drawn for itself nothing is told, whatever many rows share.
+    drawn = draw.permutation(yes)
+    (scores,) = told_by({"amount": amount}, ["amount"], fold, drawn).values()
+    assert abs(roc_auc_score(drawn, scores) - 0.5) < 0.08
+
+
+def test_rare_values_stay_in_one_fold_and_frequent_ones_do_not():
+    draw = np.random.default_rng(1)
+    values = np.concatenate([np.zeros(400), np.repeat(draw.normal(size=300), 2)])
+    fold = np.arange(1_000) % 5
+    cut = told_cells(values, fold)
+    assert set(cut.fold[:400]) == {0, 1, 2, 3, 4}
+    assert (cut.fold[400::2] == cut.fold[401::2]).all()
+    np.testing.assert_array_equal(cut.fold[400:], cells(values, fold).fold[400:])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mlwright.core.seeds import generator
 from mlwright.core.types import Floats, Ints
 from mlwright.data.checks.base import Check, CheckContext
-from mlwright.data.checks.one_feature import Cells, cells
-from mlwright.data.checks.telling import Told, auc_range, coarse, crossed, scores_of
+from mlwright.data.checks.one_feature import Cells
+from mlwright.data.checks.telling import Told, auc_range, coarse, crossed, scores_of, told_cells
 from mlwright.data.checks.wording import named
 from mlwright.data.findings import Finding, Severity
 from mlwright.data.values import Coded, take
@@ -58,7 +58,7 @@ class Proxy(Check):
         rows = np.arange(n_rows) if n_rows <= most else np.linspace(0, n_rows - 1, most).astype(np.int64)
         fold = generator(0, "proxy", "folds").permutation(np.arange(len(rows)) % 5)
         columns = take(context.columns, rows)
-        cuts = {name: cells(values, fold) for name, values in columns.items() if name in names}
+        cuts = {name: told_cells(values, fold) for name, values in columns.items() if name in names}
         cuts = {name: cut for name, cut in cuts.items() if cut.cell.max() > 0}
         findings: list[Finding] = []
         for ban in banned:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mlwright.core.types import Floats, Ints
 from mlwright.data.checks.one_feature import Cells, cells
-from mlwright.data.values import Columns
+from mlwright.data.values import Coded, Columns
 
-__all__ = ["Told", "auc_range", "coarse", "crossed", "scores_of", "told_by"]
+__all__ = ["Told", "auc_range", "coarse", "crossed", "scores_of", "told_by", "told_cells"]
 
 _N_FOLDS, _COARSE = 5, 12
+_FREQUENT, _FEWEST_FREQUENT = 0.02, 20  # of the rows; rows: a value that so many have is no copy of a row
 _SMOOTHING = 2.0  # rows' worth of the overall share in each cell
 
 
@@ -118,11 +119,25 @@ def auc_range(scores: Floats, yes: NDArray[np.bool_], z: float) -> Told:
     return Told(auc, min(low, auc), max(high, auc))
 
 
+def told_cells(values: Floats | Coded, fold: Ints) -> Cells:
+    """Return a feature's cells with frequent values, such as the zeros of an amount, dealt to all folds.
+
+    `cells` keeps the rows of a value of a finely graded number in one fold, so that copies do not tell each other. One that
+    many rows have would be told by none then.
+    """
+    cut = cells(values, fold)
+    if not cut.fine or isinstance(values, Coded):
+        return cut
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    frequent = counts[place.ravel()] > max(_FEWEST_FREQUENT, _FREQUENT * len(values))
+    return Cells(cut.cell, np.where(frequent, fold, cut.fold), fine=True)
+
+
 def told_by(columns: Columns, names: Sequence[str], fold: Ints, yes: NDArray[np.bool_]) -> dict[str, Floats]:
     """Return the scores of each column by itself; those of columns with one cell only are left out."""
     found = {}
     for name in names:
-        cut = cells(columns[name], fold)
+        cut = told_cells(columns[name], fold)
         if cut.cell.max() > 0:
             found[name] = scores_of(cut, yes)
     return found
