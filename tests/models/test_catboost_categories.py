@@ -225,7 +225,12 @@ def test_hand_made_tables():
     want = [[1, 1, 4], [1, 1, 3], [1, 2, 3], [0, 0, 3], [0, 0, 3], [0, 0, 3], [0, 0, 3]]
     tables = hand_made()
     assert tables.widen(rows)[:, 3:].tolist() == want
-    assert [tables.widen_row(row)[3:].tolist() for row in rows] == want
+    alone = np.zeros(3 + tables.n_added, np.float32)
+    widen = tables.bind(alone)
+    for row, numbers in zip(rows, want, strict=True):
+        alone[:3] = row
+        widen()
+        assert alone[3:].tolist() == numbers
     np.testing.assert_array_equal(tables.widen(rows)[:, :3], rows)
 
 

@@ -310,10 +310,11 @@ class CatBoost(Model):
         if categories is None:
             return self._trees.bind(row)
         wide = np.empty(len(row) + categories.n_added, np.float32)
-        predict_wide = self._trees.bind(wide)
+        narrow, widen, predict_wide = wide[: len(row)], categories.bind(wide), self._trees.bind(wide)
 
         def predict() -> Sequence[float]:
-            wide[:] = categories.widen_row(_float32(row))
+            narrow[:] = _float32(row)
+            widen()
             return predict_wide()
 
         return predict

@@ -10,6 +10,7 @@ column. How a CTR follows from the training rows is known to `mlwright.models.ca
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -142,7 +143,6 @@ class CategoryTables:
         self._offset = np.cumsum([0, *self._spans[:-1]], dtype=np.int64) if self._spans else keys[:0]
         self._all = keys + np.repeat(self._offset, counts)
         self._parts = np.maximum(combinations.parts.astype(np.intp) - 1, 0)
-        self._categories = list(zip(combinations.columns.tolist(), combinations.levels.tolist(), strict=True))
         self._equal, self._digit = (combinations.equal[:, i].astype(np.int64) for i in (0, 1))
         self._bit_columns = combinations.bit_columns.astype(np.intp)
         self._dense: dict[int, np.ndarray] = {}
@@ -198,25 +198,32 @@ class CategoryTables:
         place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
         return np.where(keys[place] == key, slots[place], self.unseen[number])
 
-    def widen_row(self, row: np.ndarray) -> np.ndarray:
-        """Return one float32 row of shape (n_columns,) with `n_added` numbers more."""
-        codes = []
-        for column, n_levels in self._categories:
-            code = float(row[column])
-            known = 0 <= code < n_levels and code == int(code)
-            codes.append(int(code) + 1 if known else 0 if math.isnan(code) else n_levels + 1)
-        digit = np.array(codes, dtype=np.int64)
-        equal = digit.take(self._equal) == self._digit
-        if not len(self.owners):
-            return np.concatenate([row, equal], dtype=np.float32)
-        bits = row.take(self._bit_columns) > self.combinations.bit_borders
-        answers = np.concatenate([digit, equal, bits])
-        key = (answers.take(self._parts) * self._weights).sum(axis=1) + self._offset
-        place = self._all.searchsorted(key)
-        found = self._all.take(place, mode="clip") == key
-        slot = np.where(found, self.slots.take(place, mode="clip"), self.unseen)
-        ctrs = self.values.take(slot.take(self.owners) + self._place)
-        return np.concatenate([row, equal, ctrs], dtype=np.float32)
+    def bind(self, wide: np.ndarray) -> Callable[[], None]:
+        """Return a function that fills the last `n_added` numbers of a float32 row from those before them."""
+        own, n_columns = self.combinations, len(wide) - self.n_added
+        row, columns, levels = wide[:n_columns], own.columns.astype(np.intp), own.levels.tolist()
+        answers = np.empty(len(columns) + len(own.equal) + len(own.bit_columns), dtype=np.int64)
+        digit, rest = answers[: len(columns)], answers[len(columns) :]
+        equal, bits = rest[: len(own.equal)], rest[len(own.equal) :]
+        equal_too, ctrs = wide[n_columns : n_columns + len(equal)], wide[n_columns + len(equal) :]
+
+        def widen() -> None:
+            codes = []
+            for code, n_levels in zip(row.take(columns).tolist(), levels, strict=True):
+                known = 0 <= code < n_levels and code == int(code)
+                codes.append(int(code) + 1 if known else 0 if math.isnan(code) else n_levels + 1)
+            digit[:] = codes
+            np.equal(digit.take(self._equal), self._digit, equal)
+            equal_too[:] = equal
+            if len(ctrs):
+                np.greater(row.take(self._bit_columns), own.bit_borders, bits)
+                key = (answers.take(self._parts) * self._weights).sum(axis=1) + self._offset
+                place = self._all.searchsorted(key)
+                found = self._all.take(place, mode="clip") == key
+                slot = np.where(found, self.slots.take(place, mode="clip"), self.unseen)
+                self.values.take(slot.take(self.owners) + self._place, 0, ctrs, "clip")
+
+        return widen
 
     def state(self) -> State:
         """Return the arrays, each named ``ctr_..``."""
