@@ -89,7 +89,12 @@ class Costs:
             kept[of] = min(seconds, kept.get(of, math.inf))
 
     def time_for_trials(
-        self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult] = ()
+        self,
+        left: float,
+        results: Sequence[TrialResult],
+        blended: Sequence[TrialResult] = (),
+        *,
+        most_kept: float = math.inf,
     ) -> float:
         """Return how many of the seconds left trials may take, so that the rest is enough to refit them.
 
@@ -101,11 +106,14 @@ class Costs:
             All so far.
         blended : sequence of TrialResult, optional
             The blend of now, which time is kept for; without one, for the dearest four.
+        most_kept : float
+            Seconds to keep for refits at most: a member that there is no time for then is left out, see `fits`.
         """
         refit, used = self._seconds_to_refit(results), self._seconds_after(results)
         if blended:
             likely = [*results[: len(BASELINES)], *blended]
             refit, used = min(refit, _MARGIN * self._seconds_to_refit(likely)), self._seconds_after(likely)
+        refit = min(refit, most_kept)
         if self.bag:
             return left - used
         a_second_more = self._refit_share() / self.workers

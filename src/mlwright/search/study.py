@@ -21,7 +21,7 @@ from mlwright.search.costs import After
 from mlwright.search.ending import Ending, failure
 from mlwright.search.fitter import Fitter
 from mlwright.search.memory import fits_into_memory
-from mlwright.search.pace import folds_in_time, paced
+from mlwright.search.pace import BOOSTING, folds_in_time, paced
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.result import StudyResult
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
+_FIRST_SHARE = 0.25  # for the first that boosts: nothing says yet how many iterations it will need
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
+_MOST_KEPT = 0.4  # of all the time, for refits: else one dear trial would end the search
 _LOOK = 8  # proposals between two looks at the blend
 _PATIENCE = 24  # proposals in a row that the blend does not use: then no better one is to be expected
 # Few rows cannot tell many configurations apart: the best of them would be so by chance.
@@ -174,7 +176,8 @@ class _Study:
         left = self.deadline.left - self.end.blend_seconds
         left -= reserve(self.data, self.results, self.deadline.left)
         blended = [r for r in self.results if self.end.weights.get(r.trial.number, 0.0) > 0]
-        return self.fitter.costs.time_for_trials(left, self.results, blended)
+        most_kept = _MOST_KEPT * self.deadline.seconds
+        return self.fitter.costs.time_for_trials(left, self.results, blended, most_kept=most_kept)
 
     def _least_seconds(self) -> float:
         """Return what the quickest real trial took: with less left nothing more can be tried."""
@@ -192,8 +195,7 @@ class _Study:
             )
             return None
         kinds.load(kinds.MODELS, trial.model, family="model").prepare()
-        part = _BASELINE_SHARE if trial.model in BASELINES else _TRIAL_SHARE
-        share = max(0.0, part * self._time_left())
+        share = max(0.0, self._part(trial) * self._time_left())
         if trial.number < len(self.planned):
             with_steps = paced(self.fitter, trial, self.results, share)
             if with_steps.trial is None:
@@ -207,11 +209,18 @@ class _Study:
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
         return result
 
+    def _part(self, trial: Trial) -> float:
+        """Return which part of the time left a trial may take."""
+        if trial.model in BASELINES:
+            return _BASELINE_SHARE
+        known = any(r.trial.model in BOOSTING for r in self.results)
+        return _TRIAL_SHARE if known or trial.model not in BOOSTING else _FIRST_SHARE
+
     def _worth_starting(self, trial: Trial) -> bool:
         """Return whether a fit of the same learner would likely end in time."""
         same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
-        least = max(0.2, 0.3 * max(same, default=0.0))
-        if self._time_left() <= least and len(self.results) >= self.end.looked_at + _LOOK // 2:
+        least = max(0.2, 0.3 * float(np.median(same)) if same else 0.0)
+        if self._time_left() <= least and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
         return self._time_left() > least
 
