@@ -130,7 +130,7 @@ def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
     data = study_data(n=200)
     path = tmp_path / "study.jsonl"
     journal = Journal(path, "key")
-    first = run_study(data, Deadline(60.0), most_trials=6, journal=journal, executor=Local(2))
+    first = run_study(data, Deadline(600.0), most_trials=6, journal=journal, executor=Local(2))
     name = journal.study
     journal.close()
     whole = path.read_bytes().splitlines(keepends=True)
@@ -140,7 +140,7 @@ def test_the_journal_gives_finished_trials_to_the_next_process(tmp_path):
     assert [result.trial.number for result in journal.results] == [0, 1, 2]
     heard = []
     second = run_study(
-        data, Deadline(60.0), most_trials=6, journal=journal, executor=Local(2), listener=heard.append
+        data, Deadline(600.0), most_trials=6, journal=journal, executor=Local(2), listener=heard.append
     )
     journal.close()
     assert plan_of(second) == plan_of(first)
