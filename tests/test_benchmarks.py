@@ -294,7 +294,11 @@ def test_portfolio_measures_and_orders(folder, tmp_path):
     assert (tmp_path / "small" / "lightgbm.json").stat().st_mtime_ns == before
     found = json.loads(run("portfolio.py", "order", tmp_path, "--budgets", 60, "--positions", 2, "--json"))
     told = json.loads((tmp_path / "small" / "table.json").read_text())
-    assert set(found["order"]) == set(told["names"]) - {"dummy", "linear"}
+    ended = {
+        name for name in told["names"] if "failed" not in (tmp_path / "small" / f"{name}.json").read_text()
+    }
+    assert {"lightgbm", "catboost", "discriminant"} <= ended  # in a tenth of a second some take no step
+    assert set(found["order"]) == ended - {"dummy", "linear"}
     assert all(0 <= row["60"] <= 1 for row in found["present"].values())
 
 

@@ -25,7 +25,7 @@ from mlwright.lifecycle import clusters, unlabelled
 from mlwright.lifecycle.build import build, prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.without_target import build_unlabelled
-from mlwright.search import TrialResult, study
+from mlwright.search import TrialResult, ending
 from mlwright.unlabelled.cluster import Choice, Way
 
 HERE = Path(__file__).parent
@@ -90,7 +90,7 @@ def replayed(table: pa.Table, trials: list[tuple[str, str, dict]], **project: ob
     def equal(_data: object, results: list[TrialResult], _metric: object) -> dict[int, float]:
         return {result.trial.number: 1 / len(results) for result in results}
 
-    with mock.patch.object(study, "blend", equal):
+    with mock.patch.object(ending, "blend", equal):
         return build(prepared, made, Deadline(1e9), lineage={}, replay=replay, rough=True).contents
 
 
@@ -147,6 +147,17 @@ def intervals(*, numbers: bool) -> Contents:
     )
 
 
+def codes() -> Contents:
+    """Return a model that takes the whole numbers of a column for the codes that they are."""
+    random = np.random.default_rng(0)
+    region, size = random.integers(1, 7, 240), random.normal(size=240)
+    paid = np.array([0.0, 9.0, -8.0, 7.0, -9.0, 8.0, 0.0])[region] + size + random.normal(scale=0.3, size=240)
+    trials = [("dummy", "native", {}), ("lightgbm", "native", {"num_leaves": 4, "learning_rate": 0.2})]
+    table = pa.table({"region": region, "size": size, "paid": paid})
+    kinds = {"region": str(Kind.NUMERIC)}
+    return replayed(table, trials, task_target="paid", task_kind="regression", data_kinds=kinds)
+
+
 EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "": plain,
     "-learners": learners,
@@ -156,6 +167,7 @@ EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "-intervals": lambda: intervals(numbers=True),
     "-sets": lambda: intervals(numbers=False),
     "-density-clusters": lambda: groups("density_clusters", min_share=0.05),
+    "-codes": codes,
 }
 
 
