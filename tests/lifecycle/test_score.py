@@ -213,6 +213,16 @@ def test_a_gate_that_lets_anything_through_is_found(subject):
     assert look(INFRASTRUCTURE_TESTS, 4, subject).state is State.NONE
 
 
+def test_a_prediction_is_taken_apart_even_where_no_member_explains_itself(subject, monkeypatch):
+    outcome = look(INFRASTRUCTURE_TESTS, 5, subject)
+    assert outcome.state is State.AUTOMATIC
+    monkeypatch.setattr("mlwright.lifecycle.explain.contributed", lambda *_: None)  # as if all were nets
+    without = look(INFRASTRUCTURE_TESTS, 5, subject)
+    assert without.state is State.AUTOMATIC
+    assert "0% of the blend" in without.evidence
+    assert "0% of the blend" not in outcome.evidence.replace("100% of the blend", "")
+
+
 def test_another_bundle_is_not_reproduced(subject, copied):
     command("reproduce", "churn/1", folder=copied.folder)
     assert look(INFRASTRUCTURE_TESTS, 1, subject).state is State.AUTOMATIC

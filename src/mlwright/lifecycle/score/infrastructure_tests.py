@@ -156,10 +156,11 @@ def _debuggable(subject: Subject) -> Outcome:
             told = explain(subject.version.path, golden["record"])
         except UsageError as error:
             return Outcome(State.MANUAL, f"A prediction's features and parts can be traced, but {error}.")
-        first = next(iter(told.shown["contributions"].items()))
+        first = next(iter(told.whole.of(told.label)["contributions"].items()))
         said = (
-            f"A prediction was taken apart: features by view, each model's part, and what each column adds "
-            f"('{first[0]}' {first[1]:+.3g}), which sums to the model's margin within 1e-6 and covers {told.share:.0%} of the blend."
+            f"A prediction was taken apart: features by view, each model's part, and what each column adds to the whole "
+            f"answer ('{first[0]}' {first[1]:+.3g}), which sums to it within 1e-6; members that explain their own margins "
+            f"exactly have {told.share:.0%} of the blend."
         )
         return Outcome(State.AUTOMATIC, said, f"mlwright explain {subject.selector} record.json")
     return Outcome(State.NONE, "The bundle holds no record to take apart.")
