@@ -59,6 +59,14 @@ def test_short_time_means_fewer_folds_and_whole_rounds_of_the_workers():
     assert n_folds(data, math.inf) == 5
 
 
+def test_with_hardly_any_time_nothing_is_probed():
+    """Loading the learner and fitting a few of its trees would take most of what there is."""
+    data = study_data()
+    fitter = Fitter(data, Local(2))
+    fitter.seconds_an_iteration = lambda trial: pytest.fail(f"{trial} was probed")
+    assert folds_in_time(fitter, portfolio(data.task, data.schema, data.y), 3.0) == 2
+
+
 @pytest.mark.parametrize(("n_rows", "share", "expected"), [(1_000, 0.5, 5), (2_400, 0.5, 4), (4_000, 0.1, 5)])
 def test_folds_are_kept_where_fewer_would_validate_too_few_rows(n_rows, share, expected):
     # 1,500 are wanted: 1,000 have no such part; of 2,400 four folds validate 1,920; a tenth of 4,000 counts as 1,600 rows,

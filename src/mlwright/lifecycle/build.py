@@ -178,12 +178,8 @@ def prepare(
     """
     table = Table(raw, raw_schema(raw, project))
     target = _target(table, project)
-    table = Table(
-        raw,
-        table.schema
-        if table.schema[target].role is Role.TARGET
-        else table.schema.with_role(target, Role.TARGET),
-    )
+    if table.schema[target].role is not Role.TARGET:
+        table = table.with_schema(table.schema.with_role(target, Role.TARGET))
     task = task_of(table, target, project, strict=refuse)
     checked_groups(project, table.schema, target)
     rows, left_out = learnable(table, task)

@@ -35,7 +35,7 @@ from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
 from mlwright.lifecycle.without_target import build_unlabelled
-from mlwright.search import Journal
+from mlwright.search import Journal, load_learners
 from mlwright.serving.predictor import Predictor
 from mlwright.tracking.beside import Beside, tracker_for
 from mlwright.tracking.lineage import git_commit, lock_hash
@@ -172,16 +172,18 @@ def train(
     # Where MLflow is not loaded yet, a process beside loads it while this one reads and fits.
     beside = Beside() if "mlflow" not in sys.modules and sys.executable else None
     try:
-        return _train(
-            project,
-            place,
-            decide,
-            beside,
-            deadline=deadline,
-            test=test,
-            champion=champion,
-            listener=listener,
-        )
+        with ThreadPoolExecutor(1) as aside:  # what needs a core, and not Python's lock
+            return _train(
+                project,
+                place,
+                decide,
+                beside,
+                aside,
+                deadline=deadline,
+                test=test,
+                champion=champion,
+                listener=listener,
+            )
     finally:
         if beside is not None:
             beside.close()
@@ -192,6 +194,7 @@ def _train(
     place: Callable[[], Store],
     decide: Callable[[Trained], tuple[str, Verdict]],
     beside: Beside | None,
+    aside: ThreadPoolExecutor,
     *,
     deadline: Deadline,
     test: Any,
@@ -200,6 +203,7 @@ def _train(
 ) -> Trained:
     listener(Event("step", "reading"))
     got = read_noted(project.source, query=project.data_query)
+    loading = aside.submit(load_learners) if project.needs_target else None
     own_test = None if test is None else read_noted(test).table
     hashes = None if champion is None else row_hashes(Table(got.table, champion.schema))
     understand = prepare if project.needs_target else prepare_unlabelled
@@ -230,7 +234,6 @@ def _train(
         lineage["contract"] = prepared.contract.to_json()
     key = _study_key(prepared, project, data, lock, champion)
     journal = Journal(store.journal / f"{project.name}-{key[:16]}.jsonl", key)
-    aside = ThreadPoolExecutor(1)  # writing the tables needs a core, and not Python's lock
     saving = [
         aside.submit(save, table, store.snapshots)
         for table in (prepared.table, prepared.test)
@@ -239,6 +242,8 @@ def _train(
     try:
         if journal.results:
             listener(Event("note", f"going on from {len(journal.results)} finished trials of an earlier run"))
+        if loading is not None:
+            loading.result()
         detail = Detail.of(project.budget)
         left = seconds_to_search(deadline, prepared, detail, len(project.fairness_groups))
         search_time = Deadline(max(0.0, left - journal.seconds))
@@ -268,7 +273,6 @@ def _train(
         alias, verdict = decide(trained)
         journal.finish(run_id)
     finally:
-        aside.shutdown()
         journal.close()
     return replace(trained, alias=alias, verdict=verdict)
 

@@ -66,7 +66,7 @@ def without_group(table: Table, split: Split) -> Table:
     if split.kind != "group" or split.column is None:
         return table
     schema = table.schema.with_role(split.column, Role.GROUP)
-    return Table(table.arrow, schema) if schema.features else table
+    return table.with_schema(schema) if schema.features else table
 
 
 def raw_schema(raw: pa.Table, project: Project) -> Schema:

@@ -136,7 +136,7 @@ def prepare(
     table = Table(raw, raw_schema(raw, project))
     target = project.task_target or ""
     if target and table.schema[target].role is not Role.TARGET:
-        table = Table(raw, table.schema.with_role(target, Role.TARGET))
+        table = table.with_schema(table.schema.with_role(target, Role.TARGET))
     cut = 1.0 - project.task_contamination if kind is TaskKind.ANOMALY else None
     task = Task(kind, target, METRIC, threshold=cut)
     if not table.schema.features or table.n_rows < _FEWEST:

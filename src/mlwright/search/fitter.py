@@ -34,7 +34,8 @@ from mlwright.search.trial import Trial, TrialResult
 __all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "iterations_to_refit", "linked"]
 
 MOST_MEMBERS = 5  # of a blend
-_BASELINE_SECONDS = 2.0  # a baseline gets so much to be one, even if the time is over
+_BASELINE_SECONDS = (0.3, 2.0)  # a baseline gets so much to be one, even if the time is over
+_BASELINE_SHARE = 0.1  # of the search: between the two
 _CACHE_BYTES = 2**29
 _PROBES = (1, 2, 8)  # iterations; the first fit also loads what the library needs
 
@@ -52,8 +53,12 @@ class _Fold:
 class Fitter:
     """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
 
-    def __init__(self, data: StudyData, executor: Executor, after: After | None = None) -> None:
+    def __init__(
+        self, data: StudyData, executor: Executor, after: After | None = None, *, seconds: float = math.inf
+    ) -> None:
         self.data = data
+        least, most = _BASELINE_SECONDS
+        self.baseline_seconds = max(least, min(most, _BASELINE_SHARE * seconds))
         self.executor = executor
         self.folds = _thinned(data.folds, data.rows, len(data.y))
         self.metric = metrics.of(data.task)
@@ -206,7 +211,7 @@ class Fitter:
         data = self.data
         stop_at = Deadline(deadline.left / waves_left if np.isfinite(deadline.seconds) else np.inf)
         if trial.model in BASELINES:
-            stop_at = Deadline(max(stop_at.left, _BASELINE_SECONDS / waves_left))
+            stop_at = Deadline(max(stop_at.left, self.baseline_seconds / waves_left))
         plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
         fit_rows, valid_rows = self.folds[index]
         target = linked(data.y, trial.link)

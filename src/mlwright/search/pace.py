@@ -32,6 +32,7 @@ _WISHED = 25  # trials that take as long as LightGBM's first
 _WISHED_SHARE = 0.5  # of the time
 _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
+_LEAST_TO_PROBE = 4.0  # seconds: of less, loading the learner and the probe would take too large a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def folds_in_time(fitter: Fitter, planned: Sequence[Trial], left: float) -> int:
     fewer = [n for n in range(workers, n_folds, workers) if n >= least]
     if not fewer:
         return n_folds
-    if goes_apart(fitter.data, trial):  # the probe itself could be killed
+    if left < _LEAST_TO_PROBE or goes_apart(fitter.data, trial):  # the probe itself could be killed
         return fewer[0]
     one = fitter.seconds_an_iteration(trial) * _TYPICAL / trial.params["learning_rate"]
     views = _VIEWS * fitter.costs.view_seconds.get(trial.view, 0.0) * fitter.costs.n_searched

@@ -19,7 +19,7 @@ from mlwright.data.schema import Kind, Objective, Schema, Task, TaskKind
 from mlwright.models.base import Model
 from mlwright.search.trial import Trial
 
-__all__ = ["BASELINES", "CANDIDATES", "Configuration", "portfolio"]
+__all__ = ["BASELINES", "CANDIDATES", "Configuration", "load_learners", "portfolio"]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
@@ -218,6 +218,12 @@ def portfolio(task: Task, schema: Schema, y: Floats) -> list[Trial]:
         Trial(number, each.model, each.view, dict(each.params), each.link)
         for number, each in enumerate(fitting)
     ]
+
+
+def load_learners() -> None:
+    """Import the packages of the learners that every table is tried with first: they take a second or two to load."""
+    for name in ("linear", "lightgbm"):
+        kinds.load(kinds.MODELS, CANDIDATES[name].model, family="model").prepare()
 
 
 def _gains_by_log(task: Task, y: Floats) -> bool:

@@ -89,7 +89,7 @@ def run_study(
     # are the process's own, so that fits side by side cannot each have theirs.
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # the clock stops it
-        fitter = Fitter(data, executor or Local(), after)
+        fitter = Fitter(data, executor or Local(), after, seconds=deadline.seconds)
         study = _Study(data, deadline, fitter, journal, listener)
         if replay is None:
             study.search(most_trials or 10**9)

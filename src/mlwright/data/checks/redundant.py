@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,6 +19,7 @@ from mlwright.data.values import Coded, Columns
 __all__ = ["Redundant"]
 
 _FEWEST_ROWS, _MOST_ROWS, _MOST_COLUMNS = 30, 5_000, 1_000
+_FIRST_ROWS = 2_000  # of all columns; the other rows only where these pair
 _SAME_ORDER = 0.999  # Spearman's rank correlation
 _FEWEST_VALUES = 20  # of a number, for its order to say something
 _FEWEST_SHARED = 30  # rows that have both values
@@ -97,7 +99,7 @@ def _pairs(columns: Columns) -> Iterator[_Pair]:
 def _renamed(columns: Columns) -> Iterator[_Pair]:
     """Yield columns whose values pair one to one with those of another, beyond chance, or equal them."""
     seen: dict[bytes, str] = {}
-    for name, values in columns.items():
+    for name, values in _alike_at_first(columns).items():
         codes = _numbered(values)
         counts = np.bincount(codes)
         if len(counts) < 2:
@@ -110,6 +112,20 @@ def _renamed(columns: Columns) -> Iterator[_Pair]:
         earlier = seen.setdefault(key, name)
         if earlier != name:
             yield _Pair(name, earlier, _how(values, columns[earlier]))
+
+
+def _alike_at_first(columns: Columns) -> Columns:
+    """Return the columns whose first rows pair one to one with another's: of a long table few need be read whole."""
+    first: dict[str, bytes] = {}
+    for name, values in columns.items():
+        head = (
+            Coded(values.codes[:_FIRST_ROWS], values.levels)
+            if isinstance(values, Coded)
+            else values[:_FIRST_ROWS]
+        )
+        first[name] = _numbered(head).tobytes()
+    times = Counter(first.values())
+    return {name: values for name, values in columns.items() if times[first[name]] > 1}
 
 
 def _numbered(values: Floats | Coded) -> Ints:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from mlwright.core.kinds import CHECKS, load
 from mlwright.data.checks.base import Check, CheckContext
@@ -11,6 +13,7 @@ from mlwright.data.findings import Finding, Severity
 
 __all__ = ["refused", "run_checks"]
 
+_MOST_THREADS = 4
 _RANK = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
 
 
@@ -27,10 +30,14 @@ def run_checks(context: CheckContext, accept: Sequence[str] = ()) -> list[Findin
         Codes that the project accepts, such as "leak:duration". One that no finding has gives a finding of its own,
         because it is mistyped or has outlived its reason.
     """
-    found: list[Finding] = []
-    for kind in CHECKS:
+
+    def look(kind: str) -> list[Finding]:
         check: Check = load(CHECKS, kind, family="check")()
-        found += check.run(context)
+        return check.run(context)
+
+    # Side by side: most of what they do is NumPy's, which needs Python's lock for little of it.
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+        found = [finding for findings in threads.map(look, CHECKS) for finding in findings]
     codes = {finding.code for finding in found}
     for entry in dict.fromkeys(accept):
         if entry in codes:
