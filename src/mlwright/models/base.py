@@ -106,6 +106,12 @@ class Model(ABC):
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit on a matrix of shape (n_rows, n_columns), NaN where missing, and y of shape (n_rows,)."""
 
+    def settle(self) -> None:  # noqa: B027 - most learners have nothing to give back
+        """Give back what only fitting needed, because the model is kept; predictions stay the same, bit by bit.
+
+        A model that a search judges and throws away is spared the work of taking its lasting form.
+        """
+
     @abstractmethod
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs): the value, P(second class), or one probability a class."""

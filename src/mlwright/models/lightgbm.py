@@ -1,7 +1,7 @@
 """LightGBM: gradient boosted trees, grown by leaf, with native categories.
 
 Training goes through the ``lightgbm`` package; predicting, in training and serving alike, through its library alone
-(`mlwright.models.lightgbm_native`), so both give the same bits.
+(`mlwright.models.lightgbm_native`), so both give the same bits. A model that a search only judges is never made a text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError, ParameterError
 from mlwright.core.params import Choice, Flag, Number, Rule
@@ -17,7 +19,7 @@ from mlwright.core.types import Floats
 from mlwright.data.schema import TWEEDIE_POWER, Objective, TaskKind
 from mlwright.models.base import FitContext, Model
 from mlwright.models.lightgbm_audit import audit, canonical, is_explainable
-from mlwright.models.lightgbm_native import NativeBooster
+from mlwright.models.lightgbm_native import NativeBooster, by_parts
 from mlwright.models.losses import loss_of
 from mlwright.models.patience import Patience
 from mlwright.models.state_audit import header
@@ -70,6 +72,8 @@ class LightGBM(Model):
         For regressions only; by default the task's objective.
     """
 
+    _booster: Any = None  # what fitting left, until it is settled
+    _is_explainable: bool | None = None  # None where nobody has looked yet
     kind: ClassVar[str] = "lightgbm"
     grows: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
@@ -154,8 +158,18 @@ class LightGBM(Model):
         best = trees[patience.best] if early else -1
         self.curve_ = patience.curve
         self.n_columns_, self.n_outputs_ = X.shape[1], context.task.n_outputs
-        self._load(canonical(booster.model_to_string(num_iteration=best)))
+        self._is_explainable, self._link = None, _SCALES.get(options["objective"], "value")
+        if best > 0:
+            self._booster, self.n_iterations_ = booster, best
+        else:  # what its text holds says how many
+            self._load(canonical(booster.model_to_string()))
         return self
+
+    def settle(self) -> None:
+        """Take the form that is kept and served, the canonical text; see `Model.settle`."""
+        if self._booster is not None:
+            self._load(canonical(self._booster.model_to_string(num_iteration=self.n_iterations_)))
+            self._booster = None
 
     def _options(self, context: FitContext, loss: Objective) -> dict[str, Any]:
         task = context.task
@@ -189,20 +203,34 @@ class LightGBM(Model):
     def _load(self, text: str) -> None:
         self.n_iterations_ = audit(text, n_columns=self.n_columns_, n_outputs=self.n_outputs_)
         self._text = text.encode()
-        self._native = NativeBooster(self._text, self.n_columns_, self.n_outputs_)
-        self._is_explainable: bool | None = None  # not looked at yet
+        self._loaded = NativeBooster(self._text, self.n_columns_, self.n_outputs_)
+        objective = self._text.partition(b"\nobjective=")[2].split(maxsplit=1)[0].decode()
+        self._is_explainable, self._link = None, _SCALES.get(objective, "value")
+
+    @property
+    def _native(self) -> NativeBooster:
+        self.settle()
+        return self._loaded
 
     @property
     def margin_scale(self) -> str | None:
         """See `Model.margin_scale`."""
+        self.settle()
         if self._is_explainable is None:
             self._is_explainable = is_explainable(self._text.decode())
-        objective = self._text.partition(b"\nobjective=")[2].split(maxsplit=1)[0].decode()
-        return _SCALES.get(objective, "value") if self._is_explainable else None
+        return self._link if self._is_explainable else None
 
     def margins(self, X: Floats) -> Floats:
         """Return the sums of the trees, shape (n_rows, n_outputs)."""
-        return self._native.margins(X)
+        if self._booster is None:
+            return self._loaded.margins(X)
+        booster = self._booster
+
+        def ask(rows: Floats, first: int, count: int) -> Floats:
+            sums = booster.predict(rows, start_iteration=first, num_iteration=count, raw_score=True)
+            return np.asarray(sums, dtype=np.float64).reshape(len(rows), self.n_outputs_)
+
+        return by_parts(ask, X, self.n_iterations_, self.n_outputs_)
 
     def contributions(self, X: Floats) -> Floats:
         """Return Shapley values by the rows that went each way in training (Lundberg et al. 2020, TreeSHAP)."""
@@ -212,7 +240,14 @@ class LightGBM(Model):
 
     def predict(self, X: Floats) -> Floats:
         """Return shape (n_rows, n_outputs)."""
-        return self._native.predict(X)
+        margins = self.margins(X)
+        if self._link == "score":
+            chances = np.exp(margins - margins.max(axis=1, keepdims=True))
+            return chances / chances.sum(axis=1, keepdims=True)
+        if self._link == "value":
+            return margins
+        with np.errstate(over="ignore"):  # the chance is 0 then, or the value infinite
+            return np.exp(margins) if self._link == "log" else 1.0 / (1.0 + np.exp(-margins))
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""
@@ -224,6 +259,7 @@ class LightGBM(Model):
 
     def state(self) -> State:
         """Return the model text as the blob ``lgb``."""
+        self.settle()
         tree = self.header_tree()
         return State(tree, blobs={"lgb": self._text})
 

@@ -226,7 +226,9 @@ class Fitter:
             threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
         )
-        model = self._fitted(trial, fit_matrix, target[fit_rows], context, stop_at)
+        model = self._fitted(
+            trial, fit_matrix, target[fit_rows], context, stop_at, kept=data.quality == "bag"
+        )
         # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
         if not (iterations or model.n_iterations_ or _must_step(trial)) and stop_at.left <= 0:
             raise FitError("its time was over before its first step")
@@ -237,22 +239,32 @@ class Fitter:
         return _Fold(values, model, f"{trial.view}.{index}", [list(point) for point in model.curve_])
 
     def _fitted(
-        self, trial: Trial, X: Floats, y: Floats, context: FitContext, stop_at: Deadline | None = None
+        self,
+        trial: Trial,
+        X: Floats,
+        y: Floats,
+        context: FitContext,
+        stop_at: Deadline | None = None,
+        *,
+        kept: bool = True,
     ) -> Model:
-        """Fit here or, where that may take too much memory, in a process of its own."""
+        """Fit here or, where that may take too much memory, in a process of its own; `kept` says whether it is shipped."""
         if goes_apart(self.data, trial):
             left = np.inf if stop_at is None else stop_at.left
             must_step = _must_step(trial)
             return fit_apart(trial.model, trial.params, X, y, context, left=left, must_step=must_step)
         learner: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
         try:
-            return learner(**trial.params).fit(X, y, context)
+            model = learner(**trial.params).fit(X, y, context)
         except MlwrightError:
             raise
         except Exception as error:
             if trial.model in BASELINES:  # without them there is no run
                 raise
             raise FitError(describe(error)) from error
+        if kept:
+            model.settle()
+        return model
 
     def _weights(self, rows: Ints) -> Floats | None:
         return None if self.data.weights is None else self.data.weights[rows]
