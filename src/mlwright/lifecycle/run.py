@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from mlwright import bundle
-from mlwright.bundle.arrays import encode
 from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.files import canonical_json
-from mlwright.data.findings import Finding
 from mlwright.data.fingerprint import fingerprint, row_hashes
 from mlwright.data.read import read_noted
 from mlwright.data.schema import Schema
@@ -31,6 +29,7 @@ from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.result import RunResult
+from mlwright.lifecycle.run_record import judged, parts_of, record_run, split_bytes
 from mlwright.lifecycle.source import project_of, provide
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.lifecycle.unlabelled import prepare as prepare_unlabelled
@@ -42,7 +41,7 @@ from mlwright.tracking.lineage import git_commit, lock_hash
 from mlwright.tracking.store import Store, open_store
 from mlwright.tracking.tracker import Tracker
 
-__all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "split_bytes", "train"]
+__all__ = ["Champion", "RunResult", "Trained", "result_of", "run", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +260,7 @@ def _train(
         begun = tracker.find_run("mlwright.study", journal.study)
         registered = None if begun is None else tracker.version_of(begun, project.name)
         if begun is None or registered is None:
-            run_id = _record(tracker, project, prepared, built, journal.study, sha256)
+            run_id = record_run(tracker, project, prepared, built, journal.study, sha256)
             version = tracker.register(run_id, project.name, path, schema=prepared.table.schema)
         else:  # killed after it was registered: measured times would make another bundle of the same model
             run_id, version = begun, registered
@@ -296,17 +295,6 @@ def _study_key(
     return digest.hexdigest()
 
 
-def split_bytes(prepared: Prepared) -> bytes:
-    """Return the split's row numbers as an artefact that `reproduce` reads."""
-    split = prepared.split
-    arrays = {"train": split.train, "test": split.test}
-    if prepared.numbers is not None:
-        arrays["numbers"] = prepared.numbers
-    for index, (fit, valid) in enumerate(split.folds):
-        arrays |= {f"fold_{index}_fit": fit, f"fold_{index}_valid": valid}
-    return encode({name: np.asarray(rows, np.int64) for name, rows in arrays.items()})
-
-
 def _prove(built: Built | Found, path: Path) -> tuple[Path, str, int]:
     """Write the bundle, load it as a server would, and hold all three paths against each other."""
     if path.exists():
@@ -318,85 +306,10 @@ def _prove(built: Built | Found, path: Path) -> tuple[Path, str, int]:
     return path, sha256, proven
 
 
-def _record(
-    tracker: Tracker, project: Project, prepared: Prepared, built: Built | Found, study: str, sha256: str
-) -> str:
-    """Put the run into MLflow; a run that an interrupted process began is continued."""
-    run_id = tracker.find_run("mlwright.study", study) or tracker.start_run(
-        project.name,
-        name=f"{project.name}-{study[:8]}",
-        tags={"mlwright.study": study, "mlwright.data": built.contents.lineage["data"]},
-        params={
-            **{key: value for key, value in project.to_json().items() if value not in (None, [], {})},
-            "task.kind": str(prepared.task.kind),
-            "task.metric": prepared.task.metric,
-            "split.kind": prepared.split.kind,
-            "data.fingerprint": built.contents.lineage["data"],
-            "git_commit": built.contents.lineage["git_commit"],
-            "lock": built.contents.lineage["lock"],
-            "seed": project.task_seed,
-        },
-    )
-    evaluation = built.evaluation
-    tracker.log_trials(
-        run_id,
-        [{**r.to_json(), **r.told, "seconds": r.seconds} for r in built.study.results],
-        prepared.task.metric,
-    )
-    tracker.log_metrics(
-        run_id,
-        {
-            f"test_{prepared.task.metric}": evaluation.score.estimate,
-            f"test_{prepared.task.metric}_low": evaluation.score.low,
-            f"test_{prepared.task.metric}_high": evaluation.score.high,
-            **{
-                f"baseline_{name}": baseline.score.estimate for name, baseline in evaluation.baselines.items()
-            },
-        },
-    )
-    plan = {
-        "project": project.to_json(),
-        "folder": str(project.folder or Path.cwd()),
-        "lineage": {
-            k: v for k, v in built.contents.lineage.items() if k not in ("trials", "choices", "split", "seed")
-        },
-        "schema": prepared.table.schema.to_json(),
-        "task": prepared.task.to_json(),
-        "split": prepared.split.to_json(),
-        "findings": _findings(prepared.findings, project),
-        "accepted": list(project.accepted),
-        "notes": list(prepared.notes),
-        "trials": built.contents.lineage["trials"],
-        "choices": built.study.choices,
-        "sha256": sha256,
-    }
-    tracker.log_documents(
-        run_id,
-        {
-            "plan.json": canonical_json(plan),
-            "split.safetensors": split_bytes(prepared),
-            "evaluation.json": canonical_json(evaluation.to_json()),
-            "parameters.json": canonical_json(built.study.parameters),
-            "parts.json": canonical_json(_parts(built)),
-            **built.contents.documents,
-        },
-    )
-    return run_id
-
-
-def _findings(found: Sequence[Finding], project: Project) -> list[dict[str, Any]]:
-    accepts = project.accepts
-    return [finding.to_json() | {"accepted": finding.code in accepts} for finding in found]
-
-
 def _accepted_once(project: Project) -> list[str]:
     """Return what to say for good of findings that earlier versions were accepted with."""
     codes = ", ".join(project.accepted)
     return [f"earlier versions of this model were accepted with these findings: {codes}"] if codes else []
-
-
-def _parts(built: Built | Found) -> dict[str, Any]:
-    return {part.key: part.to_json() for part in built.parts} if isinstance(built, Built) else {}
 
 
 def _told(built: Built | Found) -> dict[str, Any]:
@@ -466,7 +379,7 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
             for name, baseline in evaluation.baselines.items()
         },
         split=split,
-        findings=_findings(found, trained.project),
+        findings=judged(found, trained.project),
         seconds=round(seconds, 3),
         trials=len(trained.built.study.results),
         alias=trained.alias,
@@ -475,6 +388,6 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),
         found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),
-        parts=_parts(trained.built),
+        parts=parts_of(trained.built),
         **_told(trained.built),
     )

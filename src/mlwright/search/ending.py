@@ -128,7 +128,7 @@ class Ending:
                 known[key] = clock(*self._model(choices)[1:])
             return known[key]
 
-        whole = total_price(data, [result for result, _ in self.chosen()])
+        whole = total_price(data, [result for result, _ in self.chosen(_before_thinning(choices))])
         return thin(choices, measure, price=whole, limit=data.limit)
 
     def chosen(self, choices: Mapping[str, int] | None = None) -> list[tuple[TrialResult, float]]:
@@ -224,7 +224,7 @@ class Ending:
         now, kept = score(predicted), self.weights
         first = now
         if "price_ns" in choices:
-            whole = self.chosen()
+            whole = self.chosen(_before_thinning(choices))
             zero = np.zeros_like(predicted)
             first = score(sum((result.predicted * weight for result, weight in whole), zero))
             self.weights = kept
@@ -275,6 +275,11 @@ class Ending:
             self._latency(choices, predicted),
             again,
         )
+
+
+def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:
+    """Return the choices that a blend was first made by: no price had been cut yet."""
+    return {name: value for name, value in choices.items() if name != "price_ns"}
 
 
 def _quick_enough(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[TrialResult]:
