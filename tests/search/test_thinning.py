@@ -12,7 +12,7 @@ from mlwright import metrics
 from mlwright.core.clock import Deadline
 from mlwright.execution import Local
 from mlwright.models.lightgbm import LightGBM
-from mlwright.search import Trial, TrialResult, run_study
+from mlwright.search import Trial, TrialResult, ending, run_study
 from mlwright.search.blend import price
 from mlwright.search.thinning import thin, with_larger_steps
 
@@ -60,6 +60,38 @@ def test_a_slow_blend_is_thinned_and_replayed_to_the_same_bits_without_a_clock()
     assert again.latency == study.latency
     assert again.weights == study.weights
     assert [s.blobs for s in again.ensemble.states()] == [s.blobs for s in study.ensemble.states()]
+
+
+def test_a_limit_that_nobody_asked_for_grows_with_the_machine_s_slowness():
+    _, whole = studied(math.inf)
+    took = slow(whole.ensemble, whole.plans)
+    data = replace(study_data(n=300), clock=slow, limit=took / 2, slowness=lambda: 2.0)
+    study = run_study(data, Deadline(60.0), most_trials=12, executor=Local(2))
+    assert "price_ns" not in study.choices
+    assert study.weights == whole.weights
+
+
+@pytest.mark.parametrize("dear", [True, False])
+def test_a_limit_that_nobody_asked_for_is_not_held_at_the_cost_of_the_model(dear, monkeypatch):
+    """A clock that no blend contents would leave the cheapest one, which is worth less."""
+    monkeypatch.setattr(ending, "_MOST_THINNED", 0.0 if dear else 1.0)
+    data = replace(study_data(n=300), clock=slow, limit=2 * A_MEMBER, slowness=lambda: 1.0)
+    study = run_study(data, Deadline(60.0), most_trials=12, executor=Local(2))
+    assert ("price_ns" in study.choices) is not dear
+    assert (study.latency.measured == study.latency.first) is dear
+    again = run_study(replace(data, clock=None), Deadline(1e-9), replay=study.results, choices=study.choices)
+    assert again.weights == study.weights
+
+
+def test_no_step_is_made_once_the_time_is_over():
+    asked = []
+
+    def measure(choices):
+        asked.append(choices)
+        return 100.0
+
+    thin({}, measure, price=50.0, limit=10.0, go_on=lambda: len(asked) < 3)
+    assert len(asked) == 3
 
 
 def test_seeds_go_before_members():

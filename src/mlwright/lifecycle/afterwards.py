@@ -19,7 +19,15 @@ from mlwright.metrics.intervals import PARTS
 if TYPE_CHECKING:
     from mlwright.lifecycle.build import Prepared
 
-__all__ = ["MOST_PROVEN", "MOST_PROVEN_KEPT", "ROUGH_PARTS", "Detail", "seconds_after", "seconds_to_search"]
+__all__ = [
+    "MOST_PROVEN",
+    "MOST_PROVEN_KEPT",
+    "ROUGH_PARTS",
+    "Detail",
+    "seconds_after",
+    "seconds_to_search",
+    "slowness",
+]
 
 MOST_PROVEN, MOST_PROVEN_KEPT = 500, 10_000  # training or kept rows that go through the three paths
 ROUGH_PARTS = PARTS // 4  # of the jackknife, where the report is a by-product
@@ -144,13 +152,13 @@ def seconds_after(
     parts = ROUGH_PARTS if rough else detail.parts(rows, prepared.task.n_outputs)
     intervals = _interval_seconds(prepared.task, rows, parts, clock)
     if rough:
-        return _slowness(clock) * (_ROUGH_FIXED_SECONDS + proof) + intervals
+        return slowness(clock) * (_ROUGH_FIXED_SECONDS + proof) + intervals
     looked = min(rows, detail.grouped)
     grouped = _GROUP_CELL * looked * min(_GROUPED_COLUMNS, n_columns) + _GROUP_NAMED * n_named
-    return _slowness(clock) * (_FIXED_SECONDS + proof + grouped) + intervals
+    return slowness(clock) * (_FIXED_SECONDS + proof + grouped) + intervals
 
 
-def _slowness(clock: Callable[[], float]) -> float:
+def slowness(clock: Callable[[], float] = time.perf_counter) -> float:
     """Return how much longer plain Python takes here, and now, than where the seconds above were measured: 1 to 3."""
     took = []
     for _ in range(_LOOPS):

@@ -32,7 +32,7 @@ from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
 from mlwright.evaluate.split_claim import random_claim
 from mlwright.evaluate.summary import figures, summary
-from mlwright.lifecycle.afterwards import MOST_PROVEN, Detail
+from mlwright.lifecycle.afterwards import MOST_PROVEN, Detail, slowness
 from mlwright.lifecycle.groups import checked_groups
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
@@ -266,6 +266,7 @@ def build(
         latency=project.latency,
         clock=clock_of(prepared, project),
         limit=project.latency_limit,
+        slowness=slowness if project.task_latency is None else None,
         rows=_searched(len(train_y), len(columns), project),
     )
     kept = prepared.evaluated

@@ -48,6 +48,9 @@ class StudyData:
         one only prices count.
     limit : float
         Microseconds by that clock, above which the blend is thinned.
+    slowness : callable, optional
+        How many times as long as on a usual machine things take here and now. Given where nobody asked for `limit`: it is
+        as many times as long then, and is not held at the cost of what the model is worth, nor of the time.
     """
 
     columns: Columns
@@ -62,6 +65,7 @@ class StudyData:
     rows: Ints | None = None
     clock: Callable[[Ensemble, Mapping[str, FeaturePlan]], float] | None = None
     limit: float = math.inf
+    slowness: Callable[[], float] | None = None
 
 
 def telling_rows(data: StudyData) -> int:

@@ -46,7 +46,12 @@ class Latency:
 
 
 def thin(
-    choices: Mapping[str, int], measure: Callable[[dict[str, int]], float], *, price: float, limit: float
+    choices: Mapping[str, int],
+    measure: Callable[[dict[str, int]], float],
+    *,
+    price: float,
+    limit: float,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> dict[str, int]:
     """Return the choices by which a prediction holds the limit, or comes nearest to it.
 
@@ -60,6 +65,8 @@ def thin(
         Microseconds of the whole blend by the price list.
     limit : float
         Microseconds that a record may take.
+    go_on : callable
+        Whether there is time for another step.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def thin(
         took = measure(told)
     best = took, dict(told)
     for _ in range(_MOST_STEPS):
-        if took <= limit:
+        if took <= limit or not go_on():
             break
         price *= max(_MOST_CUT, min(_LEAST_CUT, _AIM * limit / took))
         told["price_ns"] = max(1, round(1000 * price))
