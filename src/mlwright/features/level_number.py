@@ -17,6 +17,8 @@ from mlwright.features.levels import by_level
 
 __all__ = ["LevelNumber"]
 
+_MOST_KNOWN = 1000
+
 
 class LevelNumber(Transform):
     """One number a text; a subclass says which by `read`, and has a hyperparameter `scaled`.
@@ -46,6 +48,7 @@ class LevelNumber(Transform):
     def set_learned(self, mean: float, deviation: float) -> Self:
         """Hold what was learned, and return self."""
         self.mean_, self.deviation_ = mean, deviation
+        self._known: dict[Cell, tuple[float]] = {}  # the texts come again and again, and reading one is slow
         return self
 
     def _read_cell(self, cell: Cell) -> tuple[float]:
@@ -58,6 +61,14 @@ class LevelNumber(Transform):
 
     def row(self, cell: Cell) -> tuple[float]:
         """Return the number."""
+        known = self._known.get(cell)
+        if known is None:
+            known = self._number(cell)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[cell] = known
+        return known
+
+    def _number(self, cell: Cell) -> tuple[float]:
         value = self._read_cell(cell)[0]
         if not self.scaled:
             return (value,)
