@@ -8,6 +8,7 @@ import pytest
 
 from mlwright import sklearn as estimators
 from mlwright.core.clock import Deadline
+from mlwright.lifecycle import afterwards
 from mlwright.lifecycle.afterwards import Detail, seconds_after, seconds_to_search
 from mlwright.lifecycle.build import prepare
 from mlwright.lifecycle.project import Project
@@ -29,19 +30,19 @@ def ticking(step):
     return lambda: next(looks) * step
 
 
-def intervals(data, step, parts):
-    """Seven intervals of the metric and one of each other, of which four parts took a tick."""
-    return (len(for_task(data.task.kind, plain=True)) - 1 + 7) * step / 4 * parts
+def intervals(data, step, n_rows=N_ROWS):
+    """Seven intervals of the metric and one of each other, of which 200 rows took a tick."""
+    return (len(for_task(data.task.kind, plain=True)) - 1 + 7) * step * n_rows / 200
 
 
 def test_an_estimator_reckons_with_what_it_does_itself():
     data = prepared()
     proof = N_ROWS * (5e-5 + 4e-6 * 3)
-    # Nothing is registered and no groups are looked at; 50 parts of the jackknife instead of 200.
+    # Nothing is registered and no groups are looked at.
     own = seconds_after(data, Detail(), rough=True, clock=ticking(LOOP))
-    assert own == pytest.approx(0.5 + proof + intervals(data, LOOP, 50))
+    assert own == pytest.approx(0.5 + proof + intervals(data, LOOP))
     a_run = seconds_after(data, Detail(), clock=ticking(LOOP))
-    assert a_run == pytest.approx(1.8 + proof + 1.3e-6 * N_ROWS * 3 + intervals(data, LOOP, 200))
+    assert a_run == pytest.approx(1.8 + proof + 1.3e-6 * N_ROWS * 3 + intervals(data, LOOP))
     named = seconds_after(data, Detail(), 2, clock=ticking(LOOP))
     assert named == pytest.approx(a_run + 2 * 0.3)
 
@@ -51,7 +52,7 @@ def test_a_slower_machine_keeps_more_time_up_to_three_times_as_much(step, slowne
     data = prepared()
     fixed = 0.5 + N_ROWS * (5e-5 + 4e-6 * 3)
     found = seconds_after(data, Detail(), rough=True, clock=ticking(step))
-    assert found == pytest.approx(slowness * fixed + intervals(data, step, 50))
+    assert found == pytest.approx(slowness * fixed + intervals(data, step))
 
 
 def test_a_search_has_what_is_left_of_the_budget_and_at_least_half_of_it():
@@ -62,6 +63,23 @@ def test_a_search_has_what_is_left_of_the_budget_and_at_least_half_of_it():
         deadline = Deadline(budget, lambda: next(now))
         found = seconds_to_search(deadline, data, Detail(), rough=True, clock=ticking(LOOP))
         assert found == pytest.approx(left)
+
+
+def test_intervals_are_reckoned_as_what_the_jackknife_does_on_all_rows_and_parts(monkeypatch):
+    """Against a metric whose jackknife takes as long as its rows and parts are many."""
+    now = [0.0]
+
+    class Metered:
+        def without_each(self, y, predicted, part, n_parts):
+            assert part.max() == min(len(y), n_parts) - 1
+            now[0] += 1e-6 * len(y) * n_parts
+
+    monkeypatch.setattr(afterwards, "of", lambda task: Metered())
+    data = prepared(n=20_000)
+    for parts in (50, 200):
+        found = afterwards._interval_seconds(data.task, 20_000, parts, lambda: now[0])
+        n_intervals = len(for_task(data.task.kind, plain=True)) - 1 + 7
+        assert found == pytest.approx(n_intervals * 1e-6 * 20_000 * parts)
 
 
 class ToldError(Exception):
