@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -24,9 +25,11 @@ def slow(ensemble, plans):
     return A_MEMBER * (len(ensemble.members) + len(plans))
 
 
-def studied(limit, **more):
+@functools.cache
+def studied(limit):
+    """A study and its data; the tests share it."""
     data = replace(study_data(n=300), clock=slow, limit=limit)
-    return data, run_study(data, Deadline(60.0), most_trials=12, executor=Local(2), **more)
+    return data, run_study(data, Deadline(60.0), most_trials=12, executor=Local(2))
 
 
 def test_a_blend_that_is_quick_enough_stays_as_it_is():
@@ -76,7 +79,7 @@ def test_a_limit_that_nobody_asked_for_is_not_held_at_the_cost_of_the_model(dear
     """A clock that no blend contents would leave the cheapest one, which is worth less."""
     monkeypatch.setattr(ending, "_MOST_THINNED", 0.0 if dear else 1.0)
     data = replace(study_data(n=300), clock=slow, limit=2 * A_MEMBER, slowness=lambda: 1.0)
-    study = run_study(data, Deadline(60.0), most_trials=12, executor=Local(2))
+    study = run_study(data, Deadline(60.0), most_trials=8, executor=Local(2))
     assert ("price_ns" in study.choices) is not dear
     assert (study.latency.measured == study.latency.first) is dear
     again = run_study(replace(data, clock=None), Deadline(1e-9), replay=study.results, choices=study.choices)
