@@ -65,13 +65,16 @@ def test_a_slow_blend_is_thinned_and_replayed_to_the_same_bits_without_a_clock()
     assert [s.blobs for s in again.ensemble.states()] == [s.blobs for s in study.ensemble.states()]
 
 
-def test_a_limit_that_nobody_asked_for_grows_with_the_machine_s_slowness():
-    _, whole = studied(math.inf)
-    took = slow(whole.ensemble, whole.plans)
-    data = replace(study_data(n=300), clock=slow, limit=took / 2, slowness=lambda: 2.0)
-    study = run_study(data, Deadline(60.0), most_trials=12, executor=Local(2))
-    assert "price_ns" not in study.choices
-    assert study.weights == whole.weights
+@pytest.mark.parametrize("slowness", [1.0, 2.0])
+def test_a_limit_that_nobody_asked_for_grows_with_the_machine_s_slowness(slowness, monkeypatch):
+    """A blend takes 100 microseconds of 60, or on a machine half as quick of 120."""
+    monkeypatch.setattr(ending, "_MOST_THINNED", 1.0)
+    data = replace(study_data(n=300), limit=60.0, slowness=lambda: slowness)
+    data = replace(data, clock=lambda ensemble, _plans: 100.0 if len(ensemble.members) > 1 else 10.0)
+    study = run_study(data, Deadline(60.0), most_trials=8, executor=Local(2))
+    assert study.latency.first == 100.0
+    assert ("price_ns" in study.choices) is (slowness == 1.0)
+    assert (len(study.ensemble.members) == 1) is (slowness == 1.0)
 
 
 @pytest.mark.parametrize("dear", [True, False])
