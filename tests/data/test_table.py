@@ -1,5 +1,8 @@
 """Table: canonical columns are read once, and no reader can spoil them for the next."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from mlwright.data import table as tables
 from mlwright.data.checks import redundant
 from mlwright.data.infer import infer
-from mlwright.data.schema import Kind, Role
+from mlwright.data.schema import Column, Kind, Role, Schema
 from mlwright.data.table import Table
 from mlwright.data.values import Coded
 
@@ -62,3 +65,20 @@ def test_copies_are_found_beyond_the_first_rows(monkeypatch):
     columns = {"a": a, "almost": almost, "other": draw.normal(size=300), "copy": a.copy()}
     monkeypatch.setattr(redundant, "_FIRST_ROWS", 200)
     assert [(p.later, p.earlier) for p in redundant._renamed(columns)] == [("copy", "a")]
+
+
+def test_checks_side_by_side_may_read_at_once():
+    """Each reads columns that no other has read yet, while the others look at what is kept."""
+    names = [f"c{i}" for i in range(400)]
+    raw = pa.table({name: [1.0, 2.0] for name in names})
+    schema = Schema(tuple(Column(name, Kind.NUMERIC) for name in names))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(3):
+            table = Table(raw, schema)
+            with ThreadPoolExecutor(4) as threads:
+                found = list(threads.map(lambda name, table=table: table.columns([name])[name], names))
+            assert all(values.tolist() == [1.0, 2.0] for values in found)
+    finally:
+        sys.setswitchinterval(interval)

@@ -49,7 +49,8 @@ class Table:
         wanted = [column.name for column in self.schema.features] if names is None else names
         new = [name for name in wanted if name not in self._kept]
         read = columns(self.arrow, self.schema, new) if new else {}
-        room = _KEPT_BYTES - sum(_size(values) for _, values in self._kept.values()) if new else 0
+        # A copy, made in one step: another thread may keep a column meanwhile.
+        room = _KEPT_BYTES - sum(_size(values) for _, values in list(self._kept.values())) if new else 0
         for name, values in read.items():
             room -= _size(values)
             if room >= 0:
@@ -61,7 +62,7 @@ class Table:
         """Return the same rows under another schema; what that reads alike is not read again."""
         table = Table(self.arrow, schema)
         same = {column.name: column for column in schema.columns}
-        for name, (column, values) in self._kept.items():
+        for name, (column, values) in list(self._kept.items()):
             if name in same and _reading(same[name]) == _reading(column):
                 table._kept[name] = same[name], values
         return table
