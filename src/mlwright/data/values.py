@@ -127,9 +127,8 @@ def _read_column(raw: pa.ChunkedArray, column: Column) -> Floats | Coded:
     if column.kind is Kind.DATETIME and not column.format and types.is_string(encoded.type.value_type):
         return np.append(_iso_seconds(encoded.dictionary, column), _NAN)[_codes(encoded)]
     codes = _codes(encoded)
-    if _is_coded(column) and types.is_integer(
-        encoded.type.value_type
-    ):  # spelled as `text` does, and distinct
+    if _is_coded(column) and types.is_integer(encoded.type.value_type):
+        # Arrow spells whole numbers as `text` does, and they are distinct.
         return Coded(codes.astype(np.int32), encoded.dictionary.cast(pa.string()).to_pylist())
     read = reader(column)
     cells = [read(value) for value in encoded.dictionary.to_pylist()]

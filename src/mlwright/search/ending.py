@@ -148,7 +148,7 @@ class Ending:
     def _gain(self, choices: Mapping[str, int]) -> float:
         """Return the out-of-fold gain of a blend, before calibration."""
         chosen, data = self.chosen(choices), self.data
-        predicted = sum((r.predicted * weight for r, weight in chosen), np.zeros_like(chosen[0][0].predicted))
+        predicted = _blended(chosen)
         covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
         weights = None if data.weights is None else data.weights[covered]
         return self.metric.gain(data.y[covered], predicted[covered], weights)
@@ -213,9 +213,7 @@ class Ending:
         self, chosen: Sequence[tuple[TrialResult, float]], choices: Mapping[str, int]
     ) -> tuple[Floats, Ensemble, dict[str, FeaturePlan]]:
         data, fitter = self.data, self.fitter
-        predicted = sum(
-            (result.predicted * weight for result, weight in chosen), np.zeros_like(chosen[0][0].predicted)
-        )
+        predicted = _blended(chosen)
         covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
         calibration = calibrate(
             data.y[covered],
@@ -246,9 +244,7 @@ class Ending:
         now, kept = score(predicted), self.weights
         first = now
         if "price_ns" in choices:
-            whole = self.chosen(_before_thinning(choices))
-            zero = np.zeros_like(predicted)
-            first = score(sum((result.predicted * weight for result, weight in whole), zero))
+            first = score(_blended(self.chosen(_before_thinning(choices))))
             self.weights = kept
         return Latency(choices["latency_ns"] / 1000, choices["latency_first_ns"] / 1000, now, first)
 
@@ -297,6 +293,11 @@ class Ending:
             self._latency(choices, predicted),
             again,
         )
+
+
+def _blended(chosen: Sequence[tuple[TrialResult, float]]) -> Floats:
+    """Return the weighted out-of-fold predictions, before calibration."""
+    return sum((r.predicted * weight for r, weight in chosen), np.zeros_like(chosen[0][0].predicted))
 
 
 def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:
