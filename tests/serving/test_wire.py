@@ -11,7 +11,7 @@ import time
 
 import pytest
 from serving_fakes import RECORD, SumPlan, make
-from wire_client import Raw, listening, request
+from wire_client import Raw, eventually, listening, request
 
 from mlwright.serving import Limits
 from mlwright.serving.access import Access, token_hash
@@ -42,13 +42,6 @@ def plain():
 def raw(plain):
     with Raw(plain.port) as client:
         yield client
-
-
-def eventually(is_so):
-    deadline = time.monotonic() + 20
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return is_so()
 
 
 def big(n=40):

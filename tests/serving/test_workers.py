@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from serving_fakes import RECORD, make
-from wire_client import Raw, request
+from wire_client import Raw, eventually, request
 
 from mlwright.core.errors import StoreError, UsageError
 from mlwright.serving import read_log, serve
@@ -65,13 +65,6 @@ def children(pid):
         if int(fields[1]) == pid and fields[0] != "Z":
             found.add(int(path.parent.name))
     return found
-
-
-def eventually(is_so):
-    deadline = time.monotonic() + 40
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
 
 
 def test_workers_share_a_port_and_come_back(tmp_path):

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -53,6 +54,14 @@ def request(body=b"", method="POST", path="/predict", *, headers=(), version="1.
     if length and (body or method == "POST"):
         lines.append(f"content-length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def eventually(is_so, seconds=60):
+    """Say whether `is_so` becomes true; it isn't asked again then: another worker may answer the next time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := is_so()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return answer
 
 
 class Raw:
