@@ -38,7 +38,7 @@ from mlwright.data.schema import Task
 from mlwright.data.target import target_values
 from mlwright.data.values import Columns, take
 from mlwright.execution import Local
-from mlwright.lifecycle.build import prepare
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.metrics.base import Metric
 from mlwright.search.blend import Selection, price

@@ -79,7 +79,7 @@ class Plant:
 def _asked(made: Plant, target: str) -> dict[str, Any]:
     import pyarrow as pa
 
-    from mlwright.lifecycle.build import prepare
+    from mlwright.lifecycle.prepared import prepare
     from mlwright.lifecycle.project import Project
 
     test = made.options.get("test")
@@ -231,7 +231,7 @@ def _flipped(frame: Frame, target: str, share: float, seed: int) -> dict[str, An
     from mlwright.core.clock import Deadline
     from mlwright.data.target import target_values
     from mlwright.evaluate.label_noise import label_noise
-    from mlwright.lifecycle.build import prepare
+    from mlwright.lifecycle.prepared import prepare
     from mlwright.lifecycle.project import Project
     from mlwright.search import StudyData, run_study
 

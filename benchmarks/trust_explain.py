@@ -160,7 +160,7 @@ def fitted(table: str, folder: Path, seed: int) -> Iterator[tuple[str, str, Any,
     from mlwright.data.schema import Kind
     from mlwright.data.target import target_values
     from mlwright.features.recipes import build
-    from mlwright.lifecycle.build import prepare
+    from mlwright.lifecycle.prepared import prepare
     from mlwright.lifecycle.project import Project
     from mlwright.models.base import FitContext
 

@@ -167,7 +167,7 @@ def findings_of(plant: Plant, target: str) -> Any:
     """Return what a run sees of a table before it searches: findings, split and all."""
     import pyarrow as pa
 
-    from mlwright.lifecycle.build import prepare
+    from mlwright.lifecycle.prepared import prepare
     from mlwright.lifecycle.project import Project
 
     test = None if plant.test is None else pa.Table.from_pandas(plant.test, preserve_index=False)

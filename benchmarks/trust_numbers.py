@@ -119,7 +119,8 @@ def held(entry: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     from mlwright.core.clock import Deadline
     from mlwright.data.read import read
     from mlwright.evaluate.coverage import Coverage
-    from mlwright.lifecycle.build import build, prepare
+    from mlwright.lifecycle.build import build
+    from mlwright.lifecycle.prepared import prepare
     from mlwright.lifecycle.project import Project
 
     raw = read(options.data / entry["file"])

@@ -31,8 +31,9 @@ from mlwright.data.schema import Kind
 from mlwright.data.target import target_values
 from mlwright.data.values import columns
 from mlwright.lifecycle.afterwards import Detail, seconds_to_search
-from mlwright.lifecycle.build import Prepared, build, prepare
+from mlwright.lifecycle.build import build
 from mlwright.lifecycle.equality import prove_equal
+from mlwright.lifecycle.prepared import Prepared, prepare
 from mlwright.lifecycle.project import Project
 from mlwright.serving.predictor import Predictor
 
@@ -185,9 +186,9 @@ class _Auto(BaseEstimator):
         """Return the ensemble's numbers, shape (n_samples, n_outputs)."""
         check_is_fitted(self, "predictor_")
         with _as_value_error():
-            return self.predictor_.raw_columns(
-                columns(self._features(X, reset=False), self.predictor_.schema)
-            )
+            predictor = self.predictor_
+            wanted = [column.name for column in predictor.reader.columns]
+            return predictor.raw_columns(columns(self._features(X, reset=False), predictor.schema, wanted))
 
     def __getstate__(self) -> dict[str, Any]:
         """Carry the bundle's bytes, never our objects: what is unpickled audits them anew."""

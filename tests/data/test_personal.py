@@ -16,7 +16,8 @@ from mlwright.data.checks.pii import Pii
 from mlwright.data.infer import infer
 from mlwright.data.personal import personal, personal_columns
 from mlwright.data.schema import Column, Kind, Role, Task, TaskKind
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import build
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.understand import raw_schema
 from mlwright.testing.checks import context_of

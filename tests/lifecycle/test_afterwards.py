@@ -10,7 +10,7 @@ from mlwright import sklearn as estimators
 from mlwright.core.clock import Deadline
 from mlwright.lifecycle import afterwards
 from mlwright.lifecycle.afterwards import Detail, seconds_after, seconds_to_search
-from mlwright.lifecycle.build import prepare
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.metrics import for_task
 

@@ -17,9 +17,10 @@ from mlwright.cli.main import main
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import RecordError, UsageError
 from mlwright.data.schema import Column, Kind
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import build
 from mlwright.lifecycle.counterfactual import _sent, counterfactuals
 from mlwright.lifecycle.explain import Explanation, Whole, explain
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.what_if import what_if
 

@@ -9,8 +9,9 @@ import pytest
 from mlwright.core.clock import Deadline
 from mlwright.data.schema import Task, TaskKind
 from mlwright.evaluate.selection import Selection, selection
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import build
 from mlwright.lifecycle.number_parts import selected
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.metrics import get
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from mlwright.core.clock import Deadline
 from mlwright.core.files import canonical_json
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import build
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 
 N = 200

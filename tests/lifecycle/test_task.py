@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 from mlwright.core.errors import BundleContentError, DataError, ProjectError, UsageError
 from mlwright.data.schema import Objective, Role, Task, TaskKind
 from mlwright.data.target import target_values
-from mlwright.lifecycle.build import prepare
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.task import decided, weights_of
 from mlwright.metrics import of

@@ -24,6 +24,7 @@ TRANSFORMS: Mapping[str, str] = MappingProxyType(
         "category_frequency": "mlwright.features.category_frequency:CategoryFrequency",
         "datetime_difference": "mlwright.features.datetime_difference:DatetimeDifference",
         "datetime_parts": "mlwright.features.datetime_parts:DatetimeParts",
+        "group_effect": "mlwright.features.group_effect:GroupEffect",
         "number": "mlwright.features.number:Number",
         "numeric_codes": "mlwright.features.numeric_codes:NumericCodes",
         "one_hot": "mlwright.features.one_hot:OneHot",

@@ -195,6 +195,12 @@ class Schema:
         self[name]
         return Schema(tuple(replace(c, role=role) if c.name == name else c for c in self.columns))
 
+    def optional(self, name: str) -> Schema:
+        """Return a schema in which a request may leave the column `name` out, and may hold any value of it."""
+        self[name]
+        free = {"required": False, "levels": None, "low": None, "high": None}
+        return Schema(tuple(replace(c, **free) if c.name == name else c for c in self.columns))
+
     def marked(self, names: Iterable[str]) -> Schema:
         """Return a schema in which the columns `names` are personal, see `Column.pii`, and that repeats no value of them."""
         personal = frozenset(names)

@@ -17,7 +17,7 @@ from mlwright.metrics import Metric, for_task, of
 from mlwright.metrics.intervals import PARTS
 
 if TYPE_CHECKING:
-    from mlwright.lifecycle.build import Prepared
+    from mlwright.lifecycle.prepared import Prepared
 
 __all__ = [
     "MOST_PROVEN",

@@ -15,8 +15,9 @@ from mlwright.data.target import target_values
 from mlwright.evaluate.figures import Share, wilson
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.unlabelled import Anomalies, Map, UnlabelledContext, UnusualRow
-from mlwright.lifecycle.build import Prepared, missing_shares
+from mlwright.lifecycle.build import missing_shares
 from mlwright.lifecycle.gate import Verdict
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.unlabelled import VIEW, Found, Taken, label_of, pack, taken
 from mlwright.metrics import get

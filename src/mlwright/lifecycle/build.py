@@ -1,8 +1,7 @@
-"""Build: from a table to the contents of a bundle. Knows no store, no registry and no files."""
+"""Build: from a prepared table to the contents of a bundle. Knows no store, no registry and no files."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,11 @@ import numpy as np
 from mlwright.bundle import Contents, State
 from mlwright.core import seeds
 from mlwright.core.clock import Deadline
-from mlwright.core.errors import RecordError, UsageError
+from mlwright.core.errors import RecordError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
-from mlwright.data.checks.base import CheckContext
-from mlwright.data.contract import Contract
 from mlwright.data.findings import Finding, Severity
-from mlwright.data.schema import Column, Role, Schema, Task
-from mlwright.data.split import Pinned, Split, make_split
-from mlwright.data.table import Table
+from mlwright.data.schema import Column, Schema
 from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
 from mlwright.evaluate.association import association
@@ -30,33 +25,29 @@ from mlwright.evaluate.evaluation import Evaluation
 from mlwright.evaluate.label_noise import LabelNoise
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.report import card, render
-from mlwright.evaluate.split_claim import random_claim
 from mlwright.evaluate.summary import figures, summary
 from mlwright.lifecycle.afterwards import MOST_PROVEN, Detail, slowness
-from mlwright.lifecycle.groups import checked_groups
 from mlwright.lifecycle.measure import measure, predictor_of, shuffled_rows
 from mlwright.lifecycle.parts import measured_parts
+from mlwright.lifecycle.prepared import MOST_TESTED, Prepared, evenly
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.quickness import clock_of
 from mlwright.lifecycle.records import records
-from mlwright.lifecycle.task import decided, learnable, own_test, task_of, weights_of
-from mlwright.lifecycle.understand import checked, contract_of, raw_schema, without_group
+from mlwright.lifecycle.remembered import remember
+from mlwright.lifecycle.task import decided, weights_of
 from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_study
 from mlwright.search.conform import conform
 from mlwright.search.costs import After
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 __all__ = [
     "Built",
-    "Prepared",
     "build",
-    "evenly",
     "golden_records",
     "missing_shares",
-    "prepare",
     "stand_in",
 ]
 
@@ -64,51 +55,7 @@ _N_GOLDEN = 20
 _IMPORTANCE_SECONDS = 5.0
 _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
-_MOST_TESTED = 100_000  # test rows that the score is of
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
-_LEAST_BUDGET_OF_CLAIM = 30.0  # seconds; the comparison takes one or two
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A table that is read, understood, checked and split.
-
-    Parameters
-    ----------
-    table : Table
-        The rows whose target is known; `split` numbers them.
-    test : Table or None
-        The user's own test rows; then ``split.test`` is empty.
-    task : Task
-        What is predicted.
-    findings : list of Finding
-        What the checks said.
-    split : Split
-        Which rows train, validate and test.
-    notes : tuple of str
-        What was seen while reading.
-    contract : Contract, optional
-        What the table was held against.
-    numbers : ndarray of int64, shape (n_rows,), optional
-        Where the rows of `table` stand in the source, from 0; None if all rows of it are there.
-    """
-
-    table: Table
-    task: Task
-    findings: list[Finding]
-    split: Split
-    test: Table | None = None
-    notes: tuple[str, ...] = ()
-    contract: Contract | None = None
-    numbers: Ints | None = field(default=None, repr=False)
-
-    @property
-    def evaluated(self) -> Table | None:
-        """The rows that no search sees, evenly thinned where there are very many; None if none are kept."""
-        if self.test is not None:
-            return self.test.take(evenly(self.test.n_rows, _MOST_TESTED))
-        rows = self.split.test
-        return self.table.take(rows[evenly(len(rows), _MOST_TESTED)]) if len(rows) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +76,8 @@ class Built:
         What was measured beside the evaluation.
     findings : tuple of Finding
         What the checks said, and what the fitted models say of the labels.
+    notes : tuple of str
+        What else a user should hear at once: that the model knows groups.
     in_words, shares : dict
         The first screen of the report as plain sentences, and the shares that they speak of.
     """
@@ -139,97 +88,9 @@ class Built:
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
     parts: tuple[Part, ...] = ()
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
     in_words: Json = field(default_factory=dict)
     shares: Json = field(default_factory=dict)
-
-
-def prepare(
-    raw: pa.Table,
-    project: Project,
-    *,
-    test: pa.Table | None = None,
-    pinned: Pinned | None = None,
-    hashes: np.ndarray | None = None,
-    notes: Sequence[str] = (),
-    refuse: bool = True,
-    listener: Listener = silent,
-) -> Prepared:
-    """Understand, check and split a raw table.
-
-    Parameters
-    ----------
-    raw : pyarrow.Table
-        As the source has it, target included.
-    project : Project
-        Target, roles, split, seed, and what is accepted.
-    test : pyarrow.Table, optional
-        The user's own test rows.
-    pinned, hashes : Pinned and ndarray of uint64, optional
-        For a retraining: the rows that the champion knows, and a content hash for each raw row.
-    refuse : bool, default=True
-        Whether a check that says stop stops; findings are kept in any case.
-
-    Raises
-    ------
-    DataError, UsageError
-        If it cannot be learned from; the message says what to do.
-    RefusedError
-        If a check says stop and the project does not accept it; the error's ``findings`` hold them all.
-    """
-    table = Table(raw, raw_schema(raw, project))
-    target = _target(table, project)
-    if table.schema[target].role is not Role.TARGET:
-        table = table.with_schema(table.schema.with_role(target, Role.TARGET))
-    task = task_of(table, target, project, strict=refuse)
-    checked_groups(project, table.schema, target)
-    rows, left_out = learnable(table, task)
-    notes = [*notes, *left_out]
-    numbers = rows if len(rows) < table.n_rows else None
-    if numbers is not None:
-        table = table.take(rows)
-        hashes = None if hashes is None else hashes[rows]
-    y = target_values(table, task)
-    listener(Event("step", "checking"))
-    split = make_split(
-        table,
-        y,
-        task,
-        spec=project.task_split,
-        holdout=0.0 if test is not None else project.task_holdout,
-        seed=project.task_seed,
-        pinned=pinned,
-        hashes=hashes,
-    )
-    table = without_group(table, split)
-    columns = table.columns()
-    own = None if test is None else own_test(test, table.schema, task)
-    contract = contract_of(project)
-    context = CheckContext(table, columns, y, task, project.checks_ban, split, own, contract, time.time())
-    findings = checked(context, project, refuse=refuse, listener=listener)
-    split = _with_claim(split, table, columns, y, task, project)
-    listener(Event("note", f"split: {split.reason}", split.to_json()))
-    return Prepared(table, task, findings, split, own, tuple(notes), contract, numbers)
-
-
-def _with_claim(
-    split: Split, table: Table, columns: Columns, y: Floats, task: Task, project: Project
-) -> Split:
-    """Add what a random split would have claimed, where another was chosen and the budget is not tiny."""
-    if split.column is None or project.budget < _LEAST_BUDGET_OF_CLAIM:
-        return split
-    values = table.columns([split.column])[split.column]
-    keys = np.where(values.codes >= 0, values.codes, np.nan) if isinstance(values, Coded) else values
-    return replace(split, claim=random_claim(columns, y, keys, task, split, seed=project.task_seed))
-
-
-def _target(table: Table, project: Project) -> str:
-    if project.task_target:
-        return project.task_target
-    raise UsageError(
-        "no target: which column should be predicted?",
-        allowed=table.schema.names[:50],
-        fix='say it with `--target COLUMN`, or target = "COLUMN" under [task]',
-    )
 
 
 def build(
@@ -291,10 +152,12 @@ def build(
     listener(Event("step", "evaluating"))
     predict = predictor_of(study)
     seen_columns = take(train_columns, reference_rows)
-    seen = predict(seen_columns)
+    known = remember(prepared, project, study, reference_rows, predict(seen_columns), train_weights)
+    study, schema, seen = known.study, known.schema, known.seen
+    predict = predictor_of(study)
     rows_columns = train_columns if kept is None else kept.columns()
     truth = train_y if kept is None else target_values(kept, task)
-    predicted = seen if kept is None else predict(rows_columns)
+    predicted = seen if kept is None else predict(known.columns(kept, rows_columns))
     measured = measure(
         prepared,
         project,
@@ -315,11 +178,12 @@ def build(
     contents = Contents(
         name=project.name,
         task=task.to_json(),
-        schema=table.schema.to_json(),
+        schema=schema.to_json(),
         plan=State.nest({view: plan.state() for view, plan in sorted(study.plans.items())}),
         models=study.ensemble.states(),
         ensemble=study.ensemble.places(),
         calibration=None if study.ensemble.calibration is None else study.ensemble.calibration.to_json(),
+        offset=None if study.ensemble.offset is None else study.ensemble.offset.to_json(),
         conformal=None if conformal is None else conformal.to_json(),
         lineage={
             **lineage,
@@ -334,11 +198,12 @@ def build(
     if kept is None:  # no row was kept back: some of the training rows stand in
         some = evenly(len(seen), MOST_PROVEN)
         proof_rows = table.take(split.train[reference_rows[some]])
-        predicted, rows_columns = seen[some], take(seen_columns, some)
+        predicted, rows_columns = seen[some], known.columns(proof_rows, take(seen_columns, some))
     else:
         some = evenly(kept.n_rows, detail.proven(len(columns)))
-        proof_rows, predicted, rows_columns = kept.take(some), predicted[some], take(rows_columns, some)
-    json_rows = records(proof_rows.arrow, table.schema)
+        proof_rows, predicted = kept.take(some), predicted[some]
+        rows_columns = known.columns(proof_rows, take(rows_columns, some))
+    json_rows = records(proof_rows.arrow, schema, () if known.column is None else [known.column])
     predictor = Predictor.from_contents(contents)
     golden = golden_records(predictor, json_rows)
     document = ReportContext(
@@ -352,7 +217,7 @@ def build(
         trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
         evaluation=evaluation,
         lineage=dict(lineage) | {"seed": project.task_seed},
-        notes=(*prepared.notes, *study.notes, *_thinned_note(prepared), *detail.note),
+        notes=(*prepared.notes, *study.notes, *known.notes, *_thinned_note(prepared), *detail.note),
         missing=missing_shares(columns),
         parameters=study.parameters,
         parts=parts,
@@ -368,7 +233,15 @@ def build(
     )
     proof = predicted, rows_columns, json_rows
     return Built(
-        contents, study, evaluation, proof, parts, findings, summary(document).to_json(), figures(document)
+        contents,
+        study,
+        evaluation,
+        proof,
+        parts,
+        findings,
+        known.notes,
+        summary(document).to_json(),
+        figures(document),
     )
 
 
@@ -392,18 +265,11 @@ def _after(n_train: int, n_test: int, n_columns: int, detail: Detail, *, rough: 
     return After(n_train + 2 * n_test + proven, shuffled, _IMPORTANCE_SECONDS * detail.share)
 
 
-def evenly(n_rows: int, most: int) -> Ints:
-    """Return at most so many row numbers, evenly spaced, in order."""
-    if n_rows <= most:
-        return np.arange(n_rows)
-    return np.linspace(0, n_rows - 1, most).astype(np.int64)
-
-
 def _thinned_note(prepared: Prepared) -> tuple[str, ...]:
     n_kept = len(prepared.split.test) if prepared.test is None else prepared.test.n_rows
-    if n_kept <= _MOST_TESTED:
+    if n_kept <= MOST_TESTED:
         return ()
-    return (f"the score is of {_MOST_TESTED:,} of the {n_kept:,} test rows, evenly spaced",)
+    return (f"the score is of {MOST_TESTED:,} of the {n_kept:,} test rows, evenly spaced",)
 
 
 def _searched(n_rows: int, n_columns: int, project: Project) -> Ints | None:

@@ -14,8 +14,9 @@ from mlwright.core.types import Ints, Json
 from mlwright.evaluate.reference import reference
 from mlwright.evaluate.unlabelled import Candidate, Cluster, Clusters, Map, UnlabelledContext
 from mlwright.evaluate.words import percent
-from mlwright.lifecycle.build import Prepared, missing_shares
+from mlwright.lifecycle.build import missing_shares
 from mlwright.lifecycle.gate import Verdict
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.unlabelled import VIEW, Found, Taken, label_of, pack, taken
 from mlwright.metrics.intervals import Interval

@@ -205,7 +205,9 @@ def whole_of(predictor: Predictor, record: Record, *, against: Record | None = N
         rows = predictor.columns([against])
     ensemble = cast("Ensemble", predictor.ensemble)
     plans = cast("dict[str, FeaturePlan]", predictor.plans)  # a bundle's parts are these
-    read = {n for member in ensemble.members if member.weight > 0 for n in plans[member.view].inputs}
+    views = [member.view for member in ensemble.members if member.weight > 0]
+    views += [] if ensemble.offset is None else [ensemble.offset.view]
+    read = {name for view in views for name in plans[view].inputs}
     names = [name for name in rows if name in read]
     cells: dict[str, Cell] = predictor.reader.cells(record)
     found: Attribution = attribute(predictor.raw_columns, cells, rows, names=names)

@@ -25,7 +25,7 @@ from mlwright.metrics import of
 from mlwright.search import StudyResult
 
 if TYPE_CHECKING:
-    from mlwright.lifecycle.build import Prepared
+    from mlwright.lifecycle.prepared import Prepared
 
 __all__ = ["measure", "predictor_of", "resampled_units", "shuffled_rows"]
 

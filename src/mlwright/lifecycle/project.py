@@ -135,6 +135,7 @@ KEYS: Mapping[str, Rule] = MappingProxyType(
         "task.trials": Number(2, 1_000_000, integer=True),
         "task.latency": _Duration(),
         "task.quality": Choice(("refit", "bag")),
+        "task.known_groups": Flag(),
         "task.split": _Text(),
         "task.holdout": Number(0.0, 0.9),
         "task.contamination": Number(0.0001, 0.5),
@@ -195,6 +196,7 @@ class Project:
     task_holdout: float = 0.2
     task_latency: str | float | None = None
     task_quality: str = "refit"
+    task_known_groups: bool = True
     task_trials: int | None = None
     task_contamination: float = 0.01
     task_seed: int = 0

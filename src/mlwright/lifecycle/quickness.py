@@ -18,8 +18,8 @@ from mlwright.models.ensemble import Ensemble
 from mlwright.serving.predictor import Predictor
 
 if TYPE_CHECKING:
-    from mlwright.lifecycle.build import Prepared
     from mlwright.lifecycle.parts import Measured
+    from mlwright.lifecycle.prepared import Prepared
 
 __all__ = ["clock_of", "quickness"]
 

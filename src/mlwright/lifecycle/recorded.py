@@ -15,7 +15,7 @@ from mlwright.data.schema import Schema, Task
 from mlwright.data.snapshot import load
 from mlwright.data.split import Pinned, Split
 from mlwright.data.table import Table
-from mlwright.lifecycle.build import Prepared
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.search import TrialResult
 from mlwright.tracking import registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,13 @@ __all__ = ["records"]
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 
-def records(table: pa.Table, schema: Schema) -> list[Record]:
-    """Return one dict a row with the feature columns that the table has: text, numbers, booleans and None only.
+def records(table: pa.Table, schema: Schema, more: Sequence[str] = ()) -> list[Record]:
+    """Return one dict a row with the feature columns that the table has, and `more`: text, numbers, booleans and None only.
 
     A number that the source holds as plain text becomes a number, since that is what a client sends.
     """
-    present = [column for column in schema.features if column.name in table.column_names]
+    wanted = {column.name for column in schema.features}.union(more).intersection(table.column_names)
+    present = [column for column in schema.columns if column.name in wanted]
     names = [column.name for column in present]
     columns = [
         [_plain(value, column) for value in table.column(column.name).to_pylist()] for column in present

@@ -13,10 +13,10 @@ from mlwright.core.errors import RefusedError, UsageError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.data.fingerprint import row_hashes
 from mlwright.data.table import Table
-from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.gate import Verdict, against_champion
 from mlwright.lifecycle.measure import resampled_units
 from mlwright.lifecycle.paired import can_be_paired, paired
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, StoredFiles, recorded
 from mlwright.lifecycle.result import RunResult

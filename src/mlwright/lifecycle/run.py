@@ -24,9 +24,10 @@ from mlwright.data.snapshot import save
 from mlwright.data.split import Pinned
 from mlwright.data.table import Table
 from mlwright.lifecycle.afterwards import Detail, seconds_to_search
-from mlwright.lifecycle.build import Built, Prepared, build, prepare
+from mlwright.lifecycle.build import Built, build
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.gate import Verdict, against_baseline
+from mlwright.lifecycle.prepared import Prepared, prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.result import RunResult
 from mlwright.lifecycle.run_record import judged, parts_of, record_run, split_bytes
@@ -384,7 +385,7 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         trials=len(trained.built.study.results),
         alias=trained.alias,
         gate=trained.verdict.to_json(),
-        notes=prepared.notes,
+        notes=(*prepared.notes, *(trained.built.notes if isinstance(trained.built, Built) else ())),
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),
         found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),

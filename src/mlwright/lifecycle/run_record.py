@@ -11,7 +11,8 @@ import numpy as np
 from mlwright.bundle.arrays import encode
 from mlwright.core.files import canonical_json
 from mlwright.data.findings import Finding
-from mlwright.lifecycle.build import Built, Prepared
+from mlwright.lifecycle.build import Built
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.unlabelled import Found
 from mlwright.tracking.tracker import Tracker

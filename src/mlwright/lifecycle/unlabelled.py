@@ -29,8 +29,9 @@ from mlwright.evaluate.unlabelled_card import card
 from mlwright.evaluate.unlabelled_report import render
 from mlwright.features import unlabelled as recipes
 from mlwright.features.plan import FeaturePlan
-from mlwright.lifecycle.build import Prepared, golden_records
+from mlwright.lifecycle.build import golden_records
 from mlwright.lifecycle.gate import Verdict
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.records import records
 from mlwright.lifecycle.understand import checked, contract_of, raw_schema, without_group
@@ -114,7 +115,7 @@ def prepare(
     notes: Sequence[str] = (),
     listener: Listener = silent,
 ) -> Prepared:
-    """Understand, check and split a raw table whose rows nobody has judged; see `mlwright.lifecycle.build.prepare`.
+    """Understand, check and split a raw table whose rows nobody has judged; see `mlwright.lifecycle.prepared.prepare`.
 
     A target, if the project names one, is left out of what a model sees and only compared with afterwards; rows
     without it stay. Checks that need a target find nothing.

@@ -13,9 +13,9 @@ from mlwright.data.schema import TaskKind
 from mlwright.data.table import Table
 from mlwright.data.values import columns
 from mlwright.lifecycle.anomalies import build_anomalies
-from mlwright.lifecycle.build import Prepared
 from mlwright.lifecycle.clusters import build_clusters
 from mlwright.lifecycle.gate import Verdict, against_champion
+from mlwright.lifecycle.prepared import Prepared
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.unlabelled import Found, label_of
 from mlwright.metrics import get

@@ -80,6 +80,15 @@ def contributions(
         margins = margin if margins is None else margins + margin
     if values is None or margins is None:
         return None
+    left_out = [member.model.kind for member in members if member not in chosen]
+    if ensemble.offset is not None and ensemble.offset.scale == scale:
+        added = matrices[
+            ensemble.offset.view
+        ]  # all of it is its column's: groups that are not known have none
+        own = _placed(added, sources[ensemble.offset.view], columns)
+        columns, values, margins = own[0], _wider(values, len(own[0])) + own[1], margins + added
+    elif ensemble.offset is not None:
+        left_out.append("group_effect")
     return Contributions(
         columns,
         values,
@@ -87,7 +96,7 @@ def contributions(
         scale,
         weights[scale] / total,
         tuple(member.model.kind for member in chosen),
-        tuple(member.model.kind for member in members if member not in chosen),
+        tuple(left_out),
     )
 
 
@@ -97,6 +106,23 @@ def _scale(member: Member) -> str | None:
     if member.link == "log":  # fitted on log1p of the target
         return "log1p" if scale == "value" else None
     return scale
+
+
+def _placed(
+    added: Floats, sources: Sequence[str], columns: tuple[str, ...]
+) -> tuple[tuple[str, ...], Floats]:
+    """Return the columns with that of an offset, and what it adds as contributions of them."""
+    (name,) = dict.fromkeys(sources)
+    wider = tuple(dict.fromkeys((*columns, name)))
+    parts = np.zeros((*added.shape, len(wider) + 1))
+    parts[..., wider.index(name)] = added
+    return wider, parts
+
+
+def _wider(values: Floats, n_columns: int) -> Floats:
+    """Return contributions with zeros for further columns; the expected margin stays the last."""
+    more = np.zeros((*values.shape[:2], n_columns + 1 - values.shape[2]))
+    return np.concatenate([values[..., :-1], more, values[..., -1:]], axis=2)
 
 
 def _by_column(parts: Floats, sources: Sequence[str], columns: Sequence[str]) -> Floats:

@@ -15,8 +15,10 @@ from mlwright.core.errors import BundleContentError
 from mlwright.core.kinds import MODELS, load
 from mlwright.core.types import Floats
 from mlwright.models import calibration as calibrations
+from mlwright.models import offset as offsets
 from mlwright.models.base import Model
 from mlwright.models.calibration import Calibration
+from mlwright.models.offset import Offset
 
 __all__ = ["Ensemble", "Member"]
 
@@ -58,24 +60,32 @@ class Ensemble:
     members : sequence of Member
         At least one. Weights are divided by their sum.
     calibration : Calibration, optional
-        What the mean goes through at last.
+        What the mean goes through.
+    offset : Offset, optional
+        What is added at last, for groups that training had.
     """
 
-    def __init__(self, members: Sequence[Member], calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        calibration: Calibration | None = None,
+        offset: Offset | None = None,
+    ) -> None:
         if not members:
             raise ValueError("an ensemble needs at least one member")
         total = math.fsum(member.weight for member in members)
         if not (total > 0 and all(member.weight >= 0 for member in members)):
             raise ValueError("weights must be at least 0, and one of them more")
         self.members = tuple(members)
-        self.calibration = calibration
+        self.calibration, self.offset = calibration, offset
         self._shares = [member.weight / total for member in members]
         self._idle: list[tuple[dict[str, Floats], Callable[[], Sequence[float]]]] = []
 
     @property
     def views(self) -> list[str]:
         """The matrices that `predict` needs, each once, in order of first use."""
-        return list(dict.fromkeys(member.view for member in self.members))
+        views = [member.view for member in self.members]
+        return list(dict.fromkeys(views if self.offset is None else [*views, self.offset.view]))
 
     def predict(self, matrices: Mapping[str, Floats]) -> Floats:
         """Return shape (n_rows, n_outputs) for matrices of shape (n_rows, n_columns of the view)."""
@@ -87,7 +97,9 @@ class Ensemble:
             total = values * share if total is None else total + values * share
         if total is None:
             raise ValueError("an ensemble needs at least one member")
-        return total if self.calibration is None else self.calibration.apply(total)
+        if self.calibration is not None:
+            total = self.calibration.apply(total)
+        return total if self.offset is None else self.offset.apply(total, matrices[self.offset.view])
 
     def predict_row(self, rows: Mapping[str, Floats]) -> Sequence[float]:
         """Return `n_outputs` numbers for one row of each view, equal to `predict`'s within 1e-12 (relative)."""
@@ -107,8 +119,8 @@ class Ensemble:
 
         For one thread at a time.
         """
-        members, groups, calibration = self.members, self._groups, self.calibration
-        if len(members) == 1 and members[0].link == "identity" and calibration is None:
+        members, groups, calibration, offset = self.members, self._groups, self.calibration, self.offset
+        if len(members) == 1 and members[0].link == "identity" and calibration is None and offset is None:
             return members[0].model.bind(rows[members[0].view])
         parts = [
             (bind(rows[view]), [(members[i].link == "log", self._shares[i]) for i in numbers])
@@ -126,7 +138,9 @@ class Ensemble:
                         total = [sofar + value * share for sofar, value in zip(total, values, strict=True)]
                     else:
                         total = [value * share for value in values]
-            return total if calibration is None else calibration.apply_row(total)
+            if calibration is not None:
+                total = calibration.apply_row(total)
+            return total if offset is None else offset.apply_row(total, rows[offset.view].tolist())
 
         return predict
 
@@ -141,6 +155,10 @@ class Ensemble:
             for (view, kind), numbers in groups.items()
         ]
 
+    def with_offset(self, offset: Offset) -> Ensemble:
+        """Return the same members and calibration, with what is added at last."""
+        return Ensemble(self.members, self.calibration, offset)
+
     def states(self) -> list[State]:
         """Return one state a model, in order."""
         return [member.model.state() for member in self.members]
@@ -151,7 +169,11 @@ class Ensemble:
 
     @classmethod
     def from_states(
-        cls, states: Sequence[State], places: Sequence[Mapping[str, Any]], calibration: Any = None
+        cls,
+        states: Sequence[State],
+        places: Sequence[Mapping[str, Any]],
+        calibration: Any = None,
+        offset: Any = None,
     ) -> Self:
         """Audit and build each member from its model's state and its place.
 
@@ -160,7 +182,7 @@ class Ensemble:
         BundleKindError
             If a state names a model that the closed table does not hold.
         BundleContentError
-            If a state or a place is malformed, or members give different numbers of outputs.
+            If a state, a place or what comes after them is malformed, or members give different numbers of outputs.
         """
         if not states or len(states) != len(places):
             raise BundleContentError(
@@ -173,7 +195,11 @@ class Ensemble:
         if len({state.tree["n_outputs"] for state in states}) > 1:
             raise BundleContentError("an ensemble's members differ in the number of outputs")
         n_outputs = int(states[0].tree["n_outputs"])
-        return cls(members, None if calibration is None else calibrations.from_json(calibration, n_outputs))
+        return cls(
+            members,
+            None if calibration is None else calibrations.from_json(calibration, n_outputs),
+            None if offset is None else offsets.from_json(offset, n_outputs),
+        )
 
 
 def _member(state: State, place: Any) -> Member:

@@ -141,7 +141,14 @@ class Predictor:
         from mlwright.models.ensemble import Ensemble
 
         plans = {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()}
-        ensemble = Ensemble.from_states(contents.models, contents.ensemble, contents.calibration)
+        ensemble = Ensemble.from_states(
+            contents.models, contents.ensemble, contents.calibration, contents.offset
+        )
+        offset = ensemble.offset
+        if offset is not None and (
+            offset.view not in plans or len(plans[offset.view].tags) != contents.models[0].tree["n_outputs"]
+        ):
+            raise BundleContentError("the offset is no view of one number an output", got=offset.view)
         predictor = cls(contents.manifest, plans, ensemble, golden=contents.golden, sha256=contents.sha256)
         predictor.reference = contents.reference
         if contents.conformal is not None:

@@ -109,6 +109,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "category_frequency": ({}, {"max_levels": 2}),
     "datetime_difference": ({"other": "another column"}, {"other": "another column", "scaled": True}),
     "datetime_parts": ({}, {"cyclic": True}),
+    "group_effect": ({}, {"smoothing": 10.0}),
     "numeric_codes": ({}, {"min_count": 1, "max_levels": 4}),
     "one_hot": ({}, {"min_count": 1, "max_levels": 3}),
     "ordinal_words": ({}, {"scale": "numbers", "scaled": True}),

@@ -20,7 +20,7 @@ import msgspec
 
 from mlwright.core.errors import BundleFormatError, StoreError, UsageError
 from mlwright.core.files import sha256_file
-from mlwright.data.schema import Schema
+from mlwright.data.schema import Role, Schema
 from mlwright.tracking.entities import BUNDLE_FOLDER, BUNDLE_TAG, MODEL_FOLDER, SHA256_TAG
 from mlwright.tracking.lineage import lock_hash
 from mlwright.tracking.opening import translated
@@ -104,7 +104,8 @@ def write_model(directory: Path, bundle: Path, run_id: str, schema: Schema | Non
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
     if schema is not None and schema.features:
-        inputs = [{"type": "any", "name": column.name, "required": False} for column in schema.features]
+        read = (*schema.features, *schema.having(Role.GROUP))  # a group may be known
+        inputs = [{"type": "any", "name": column.name, "required": False} for column in read]
         model["signature"] = {
             "inputs": msgspec.json.encode(inputs).decode(),
             "outputs": None,

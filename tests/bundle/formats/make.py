@@ -22,7 +22,8 @@ from mlwright.bundle import Contents
 from mlwright.core.clock import Deadline
 from mlwright.data.schema import Kind
 from mlwright.lifecycle import clusters, unlabelled
-from mlwright.lifecycle.build import build, prepare
+from mlwright.lifecycle.build import build
+from mlwright.lifecycle.prepared import prepare
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.without_target import build_unlabelled
 from mlwright.search import TrialResult, ending
@@ -158,6 +159,18 @@ def codes() -> Contents:
     return replayed(table, trials, task_target="paid", task_kind="regression", data_kinds=kinds)
 
 
+def known_groups() -> Contents:
+    """Return a model that knows what it misses for each shop."""
+    random = np.random.default_rng(0)
+    shop, size = np.repeat(np.arange(30), 8), random.normal(size=240)
+    paid = size + random.normal(scale=3.0, size=30)[shop] + random.normal(scale=0.3, size=240)
+    trials = [("dummy", "native", {}), ("linear", "linear", {"alpha": 1.0})]
+    table = pa.table({"shop": [f"shop {i}" for i in shop], "size": size, "paid": paid})
+    return replayed(
+        table, trials, task_target="paid", task_kind="regression", data_group="shop", task_holdout=0.0
+    )
+
+
 EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "": plain,
     "-learners": learners,
@@ -168,6 +181,7 @@ EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "-sets": lambda: intervals(numbers=False),
     "-density-clusters": lambda: groups("density_clusters", min_share=0.05),
     "-codes": codes,
+    "-known-groups": known_groups,
 }
 
 

@@ -17,9 +17,9 @@ from mlwright.core.types import Floats
 from mlwright.data.target import target_values
 from mlwright.data.values import take
 from mlwright.features.recipes import build
-from mlwright.lifecycle.build import evenly
 from mlwright.lifecycle.explain import explain
 from mlwright.lifecycle.gate import against_champion
+from mlwright.lifecycle.prepared import evenly
 from mlwright.lifecycle.reproduce import reproduce
 from mlwright.lifecycle.score.scorecard import Outcome, State, Test
 from mlwright.lifecycle.score.subject import Subject

@@ -18,7 +18,7 @@ from mlwright.core.types import Floats, Record
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.features.plan import FeaturePlan
-from mlwright.lifecycle.build import evenly
+from mlwright.lifecycle.prepared import evenly
 from mlwright.lifecycle.project import Project
 from mlwright.lifecycle.recorded import Recorded, recorded
 from mlwright.lifecycle.records import records
