@@ -105,6 +105,17 @@ def test_nothing_is_kept_where_it_should_not_be(settings):
     assert built.notes == ()
 
 
+def test_numbers_stay_near_those_of_training_unless_time_goes_on():
+    table, _ = shops()
+    paid = table["paid"].to_numpy()
+    low, high = Predictor.from_contents(made(table, task_holdout=0.0).contents).ensemble.bounds
+    assert (low, high) == pytest.approx((paid.min() - 0.1 * np.ptp(paid), paid.max() + 0.1 * np.ptp(paid)))
+    days = table.append_column("day", pa.array(np.arange(table.num_rows)))
+    assert made(days, data_group=None, data_time="day").contents.bounds is None
+    large = table.append_column("large", pa.array(paid > 20))
+    assert made(large, task_target="large", task_kind="binary").contents.bounds is None
+
+
 def test_nothing_is_kept_of_shops_that_are_alike():
     table, _ = shops(deviation=0.0)
     assert made(table).contents.offset is None

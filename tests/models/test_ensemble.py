@@ -45,6 +45,38 @@ def test_it_is_the_weighted_mean(task, links):
     assert ensemble.views == ["raw", "half"]
 
 
+def test_no_member_goes_beyond_the_bounds():
+    """A line, and more so one through logarithms, says anything of a row that is unlike all others."""
+    ensemble, views = blend(REGRESSION, ("identity", "identity", "log"))
+    low, high = 0.5, 2.0
+    bounded = Ensemble(ensemble.members, bounds=(low, high))
+    far = {view: X * 100 for view, X in views.items()}
+    for matrices in (views, far):
+        parts = []
+        for member in ensemble.members:
+            values = member.model.predict(matrices[member.view])
+            parts.append(np.clip(np.expm1(values) if member.link == "log" else values, low, high))
+        got = bounded.predict(matrices)
+        np.testing.assert_allclose(got, np.average(parts, axis=0, weights=[3, 2, 1]), rtol=1e-12)
+        for i in range(30):
+            alone = bounded.predict_row({view: X[i] for view, X in matrices.items()})
+            np.testing.assert_allclose(alone, got[i], rtol=1e-12)
+    assert ensemble.predict(far).max() > 10 * high
+    single = Ensemble(ensemble.members[2:], bounds=(low, high))
+    assert single.predict_row({"half": far["half"][0]})[0] in (low, high)
+    again = Ensemble.from_states(ensemble.states(), ensemble.places(), bounds=[low, high])
+    assert again.predict(far).tobytes() == bounded.predict(far).tobytes()
+
+
+@pytest.mark.parametrize(
+    "bounds", [[1.0], [2.0, 1.0], ["a", "b"], [0.0, float("inf")], [True, 2.0], {}], ids=str
+)
+def test_malformed_bounds_are_refused(bounds):
+    ensemble, _ = blend(REGRESSION)
+    with pytest.raises(BundleContentError, match="bounds"):
+        Ensemble.from_states(ensemble.states(), ensemble.places(), bounds=bounds)
+
+
 def test_states_round_trip():
     ensemble, views = blend(REGRESSION, ("log", "identity", "log"))
     again = Ensemble.from_states(ensemble.states(), ensemble.places())

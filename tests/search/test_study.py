@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -437,3 +438,21 @@ def test_the_parameter_that_decides_is_found_to_be_important():
     assert shares["learning_rate"] > 0.9
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert parameter_importance(results[:5], get("roc_auc")) == {}
+
+
+def test_a_refit_grows_to_the_best_iteration_and_waits_for_no_better_one():
+    data = study_data(n=400, n_folds=4)
+    costs = Costs(400, 400, data.folds, 2, After())
+    curve = [[i, 1.0] for i in range(1, 201)]
+    patient = TrialResult(
+        Trial(2, "lightgbm", "native"),
+        0.5,
+        (0.5,) * 4,
+        (100,) * 4,
+        10.0,
+        np.zeros((400, 1)),
+        told={"curve": curve},
+    )
+    # 0.7 of the folds' 10 s if all were grown again: of that a quarter is not growing, and half of the rest is patience.
+    assert costs.refit_seconds(patient) == pytest.approx(7.0 * (0.25 + 0.75 / 2))
+    assert costs.refit_seconds(replace(patient, told={})) == pytest.approx(7.0)

@@ -55,6 +55,8 @@ class Contents:
         ``report.html``, ``card.md``, ``datasheet.md``.
     calibration : dict, optional
         What the blend's probabilities go through at last.
+    bounds : list of float, optional
+        Beyond which no member's prediction lies.
     offset : dict, optional
         What is added to them after that for groups that training had; see `mlwright.models.offset`.
     conformal : dict, optional
@@ -75,6 +77,7 @@ class Contents:
     golden: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     calibration: dict[str, Any] | None = None
+    bounds: list[float] | None = None
     offset: dict[str, Any] | None = None
     conformal: dict[str, Any] | None = None
     path: Path | None = None
@@ -83,7 +86,12 @@ class Contents:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest without its list of files."""
-        after = {"calibration": self.calibration, "offset": self.offset, "conformal": self.conformal}
+        after = {
+            "bounds": self.bounds,
+            "calibration": self.calibration,
+            "offset": self.offset,
+            "conformal": self.conformal,
+        }
         return {
             "format": FORMAT,
             "name": self.name,

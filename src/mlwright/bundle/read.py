@@ -83,6 +83,7 @@ def read(path: str | Path) -> Contents:
         golden=_golden(parts),
         documents=documents,
         calibration=manifest.get("calibration"),
+        bounds=manifest.get("bounds"),
         offset=manifest.get("offset"),
         conformal=manifest.get("conformal"),
         path=root,

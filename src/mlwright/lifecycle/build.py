@@ -15,7 +15,7 @@ from mlwright.core.errors import RecordError
 from mlwright.core.events import Event, Listener, silent
 from mlwright.core.types import Floats, Ints, Json, Record
 from mlwright.data.findings import Finding, Severity
-from mlwright.data.schema import Column, Schema
+from mlwright.data.schema import Column, Schema, TaskKind
 from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns, take
 from mlwright.evaluate.association import association
@@ -54,6 +54,7 @@ __all__ = [
 _N_GOLDEN = 20
 _IMPORTANCE_SECONDS = 5.0
 _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
+_BEYOND = 0.1  # of the range of the training targets
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
 
@@ -129,6 +130,7 @@ def build(
         limit=project.latency_limit,
         slowness=slowness if project.task_latency is None else None,
         rows=_searched(len(train_y), len(columns), project),
+        bounds=_bounds(train_y, prepared),
     )
     kept = prepared.evaluated
     listener(Event("step", "searching"))
@@ -183,6 +185,7 @@ def build(
         models=study.ensemble.states(),
         ensemble=study.ensemble.places(),
         calibration=None if study.ensemble.calibration is None else study.ensemble.calibration.to_json(),
+        bounds=None if study.ensemble.bounds is None else list(study.ensemble.bounds),
         offset=None if study.ensemble.offset is None else study.ensemble.offset.to_json(),
         conformal=None if conformal is None else conformal.to_json(),
         lineage={
@@ -270,6 +273,14 @@ def _thinned_note(prepared: Prepared) -> tuple[str, ...]:
     if n_kept <= MOST_TESTED:
         return ()
     return (f"the score is of {MOST_TESTED:,} of the {n_kept:,} test rows, evenly spaced",)
+
+
+def _bounds(y: Floats, prepared: Prepared) -> tuple[float, float] | None:
+    """Return between which numbers predictions lie: a little beyond all of training, unless later rows may go on from it."""
+    if prepared.task.kind is not TaskKind.REGRESSION or prepared.split.kind == "time":
+        return None
+    low, high = float(y.min()), float(y.max())
+    return low - _BEYOND * (high - low), high + _BEYOND * (high - low)
 
 
 def _searched(n_rows: int, n_columns: int, project: Project) -> Ints | None:

@@ -63,6 +63,9 @@ class Ensemble:
         What the mean goes through.
     offset : Offset, optional
         What is added at last, for groups that training had.
+    bounds : (float, float), optional
+        No member's prediction lies beyond: what was fitted to a straight line, or to logarithms, goes anywhere on a row
+        unlike all that it was fitted on.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Ensemble:
         members: Sequence[Member],
         calibration: Calibration | None = None,
         offset: Offset | None = None,
+        bounds: tuple[float, float] | None = None,
     ) -> None:
         if not members:
             raise ValueError("an ensemble needs at least one member")
@@ -77,7 +81,7 @@ class Ensemble:
         if not (total > 0 and all(member.weight >= 0 for member in members)):
             raise ValueError("weights must be at least 0, and one of them more")
         self.members = tuple(members)
-        self.calibration, self.offset = calibration, offset
+        self.calibration, self.offset, self.bounds = calibration, offset, bounds
         self._shares = [member.weight / total for member in members]
         self._idle: list[tuple[dict[str, Floats], Callable[[], Sequence[float]]]] = []
 
@@ -94,6 +98,8 @@ class Ensemble:
             values = member.model.predict(matrices[member.view])
             if member.link == "log":
                 values = np.maximum(np.expm1(np.minimum(values, _HIGHEST)), 0.0)
+            if self.bounds is not None:
+                values = np.clip(values, *self.bounds)
             total = values * share if total is None else total + values * share
         if total is None:
             raise ValueError("an ensemble needs at least one member")
@@ -120,8 +126,11 @@ class Ensemble:
         For one thread at a time.
         """
         members, groups, calibration, offset = self.members, self._groups, self.calibration, self.offset
-        if len(members) == 1 and members[0].link == "identity" and calibration is None and offset is None:
+        plain = calibration is None and offset is None and self.bounds is None
+        if len(members) == 1 and members[0].link == "identity" and plain:
             return members[0].model.bind(rows[members[0].view])
+        low, high = self.bounds or (-math.inf, math.inf)
+        is_bounded = self.bounds is not None
         parts = [
             (bind(rows[view]), [(members[i].link == "log", self._shares[i]) for i in numbers])
             for view, numbers, bind in groups
@@ -134,6 +143,8 @@ class Ensemble:
                     values = raw
                     if is_log:
                         values = [max(math.expm1(min(value, _HIGHEST)), 0.0) for value in raw]
+                    if is_bounded:
+                        values = [min(max(value, low), high) for value in values]
                     if total:
                         total = [sofar + value * share for sofar, value in zip(total, values, strict=True)]
                     else:
@@ -156,8 +167,8 @@ class Ensemble:
         ]
 
     def with_offset(self, offset: Offset) -> Ensemble:
-        """Return the same members and calibration, with what is added at last."""
-        return Ensemble(self.members, self.calibration, offset)
+        """Return the same blend, with what is added at last."""
+        return Ensemble(self.members, self.calibration, offset, self.bounds)
 
     def states(self) -> list[State]:
         """Return one state a model, in order."""
@@ -174,6 +185,7 @@ class Ensemble:
         places: Sequence[Mapping[str, Any]],
         calibration: Any = None,
         offset: Any = None,
+        bounds: Any = None,
     ) -> Self:
         """Audit and build each member from its model's state and its place.
 
@@ -199,7 +211,16 @@ class Ensemble:
             members,
             None if calibration is None else calibrations.from_json(calibration, n_outputs),
             None if offset is None else offsets.from_json(offset, n_outputs),
+            None if bounds is None else _bounds(bounds),
         )
+
+
+def _bounds(tree: Any) -> tuple[float, float]:
+    if isinstance(tree, (list, tuple)) and len(tree) == 2 and all(type(n) in (int, float) for n in tree):
+        low, high = map(float, tree)
+        if math.isfinite(low) and math.isfinite(high) and low <= high:
+            return low, high
+    raise BundleContentError("an ensemble's bounds", got=tree, allowed="two numbers, the lower one first")
 
 
 def _member(state: State, place: Any) -> Member:

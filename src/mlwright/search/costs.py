@@ -18,6 +18,7 @@ __all__ = ["REFIT_FACTOR", "After", "Costs"]
 REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _MARGIN = 1.15  # of the blend's refit: fits side by side are slower than it is reckoned here
 _MOST_DEAR = 4  # of the trials are among the dearest: what time is kept for
+_BESIDE_GROWING = 0.25  # of a fit's time: matrices, bins, predictions
 _ROWS_FOR_THREADS = 50_000
 _LEAST_DETAIL, _STEP = 10, 10  # percent
 
@@ -141,11 +142,11 @@ class Costs:
 
     def refit_seconds(self, result: TrialResult) -> float:
         """Return how long one thread will take to refit the trial."""
-        return self._refit_share() * result.seconds
+        return self._refit_share() * result.seconds * _grown_again(result)
 
     def seconds_on_all_rows(self, result: TrialResult) -> float:
         """Return how long one thread would take to fit the trial on all rows, those left out of a sample included."""
-        return self._share_of(self.n_rows) * result.seconds
+        return self._share_of(self.n_rows) * result.seconds * _grown_again(result)
 
     def threads(self, n_fits: int) -> int:
         """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
@@ -158,7 +159,10 @@ class Costs:
 
     def _seconds_to_refit(self, results: Sequence[TrialResult]) -> float:
         whole = [r for r in results if r.complete]
-        costs = sorted((self.refit_seconds(r) for r in whole if r.trial.model != "dummy"), reverse=True)
+        others = [
+            r for r in whole if r.trial.number >= len(BASELINES)
+        ]  # a baseline in the blend is refitted once
+        costs = sorted(map(self.refit_seconds, others), reverse=True)
         members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
         linear = sum(self.refit_seconds(r) for r in whole[: len(BASELINES)])
         views = sum(
@@ -184,3 +188,12 @@ class Costs:
         alone = self.threads(len(self.folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 1.0
         return REFIT_FACTOR * alone / max(1, self.waves) * n_rows / max(1.0, n_fitted)
+
+
+def _grown_again(result: TrialResult) -> float:
+    """Return which part of a trial's time its refit takes, which stops at the best iteration and is no more patient."""
+    curve = result.told.get("curve")
+    if not curve or not result.n_iterations:
+        return 1.0
+    grown = min(1.0, result.n_iterations[0] / max(1.0, curve[-1][0]))
+    return _BESIDE_GROWING + (1.0 - _BESIDE_GROWING) * grown

@@ -93,7 +93,9 @@ class Ending:
         choices: dict[str, int] = {}
         chosen = self.chosen()
         while len(chosen) > 1 and not self._fits(chosen):
-            slowest = max(r.told.get("seconds", 0.0) for r, _ in chosen)
+            slowest = max((r.told.get("seconds", 0.0) for r, _ in chosen if not _is_baseline(r)), default=0.0)
+            if not slowest:
+                break
             choices["slower_than_ms"] = math.ceil(1000 * slowest) - 1
             chosen = self.chosen(choices)
         choices["seeds"] = self._seeds(chosen)
@@ -228,7 +230,7 @@ class Ending:
         fitter.forget_folds()
         rows = rows_of_refit(data, choices)
         blended, plans = bagged or fitter.refit(chosen, n_seeds=choices.get("seeds", 1), rows=rows)
-        return predicted, Ensemble(blended.members, calibration), plans
+        return predicted, Ensemble(blended.members, calibration, bounds=data.bounds), plans
 
     def _latency(self, choices: Mapping[str, int], predicted: Floats) -> Latency | None:
         """Return what the clock told, beside the out-of-fold scores with and without thinning."""
@@ -306,10 +308,13 @@ def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:
 
 
 def _quick_enough(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[TrialResult]:
-    """Return the trials that there was time to refit, as `Ending.choose` has decided; the quickest real one in any case."""
+    """Return the trials that there was time to refit, as `Ending.choose` has decided, and the baselines, which always are."""
     most = choices.get("slower_than_ms", math.inf) / 1000
-    real = [r.told.get("seconds", 0.0) for r in results if r.complete and r.trial.model != "dummy"]
-    return [r for r in results if r.told.get("seconds", 0.0) <= max(most, min(real, default=math.inf))]
+    return [r for r in results if _is_baseline(r) or r.told.get("seconds", 0.0) <= most]
+
+
+def _is_baseline(result: TrialResult) -> bool:
+    return result.trial.number < len(BASELINES)
 
 
 def failure(result: TrialResult) -> str:

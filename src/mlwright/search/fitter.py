@@ -232,7 +232,7 @@ class Fitter:
         # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
         if not (iterations or model.n_iterations_ or _must_step(trial)) and stop_at.left <= 0:
             raise FitError("its time was over before its first step")
-        member = Ensemble([Member(trial.view, model, 1.0, trial.link)])
+        member = Ensemble([Member(trial.view, model, 1.0, trial.link)], bounds=data.bounds)
         asked = time.monotonic()
         values = member.predict({trial.view: valid_matrix})
         self.costs.note_row(trial.number, (time.monotonic() - asked) / max(1, len(valid_rows)))
@@ -355,7 +355,9 @@ class Fitter:
             return Member(trial.view, model, weight, trial.link)
 
         members = self.executor.map(fit, wanted)
-        return Ensemble(members), {member.view: self._full[member.view][0] for member in members}
+        return Ensemble(members, bounds=data.bounds), {
+            member.view: self._full[member.view][0] for member in members
+        }
 
     def bag(self, chosen: Sequence[tuple[TrialResult, float]]) -> tuple[Ensemble, dict[str, FeaturePlan]]:
         """Return the folds' models of the chosen trials, each with its fold's plan."""
@@ -366,7 +368,7 @@ class Fitter:
                 view = f"{result.trial.view}.{index}"
                 plans[view] = plan
                 members.append(Member(view, model, weight / len(parts), result.trial.link))
-        return Ensemble(members), plans
+        return Ensemble(members, bounds=self.data.bounds), plans
 
 
 def _thinned(

@@ -48,6 +48,8 @@ class StudyData:
         one only prices count.
     limit : float
         Microseconds by that clock, above which the blend is thinned.
+    bounds : (float, float), optional
+        Beyond which no prediction of a number can be right; see `mlwright.models.ensemble.Ensemble`.
     slowness : callable, optional
         How many times as long as on a usual machine things take here and now. Given where nobody asked for `limit`: it is
         as many times as long then, and is not held at the cost of what the model is worth, nor of the time.
@@ -66,6 +68,7 @@ class StudyData:
     clock: Callable[[Ensemble, Mapping[str, FeaturePlan]], float] | None = None
     limit: float = math.inf
     slowness: Callable[[], float] | None = None
+    bounds: tuple[float, float] | None = None
 
 
 def telling_rows(data: StudyData) -> int:

@@ -142,7 +142,7 @@ class Predictor:
 
         plans = {view: FeaturePlan.from_state(state) for view, state in contents.plan.children.items()}
         ensemble = Ensemble.from_states(
-            contents.models, contents.ensemble, contents.calibration, contents.offset
+            contents.models, contents.ensemble, contents.calibration, contents.offset, contents.bounds
         )
         offset = ensemble.offset
         if offset is not None and (
