@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "failure"]
 
+_WITHOUT = "without_trial_"
 _BLEND_SECONDS = 0.2  # until it has been measured
 _MOST_SEEDS = 2
 _SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
@@ -93,10 +94,10 @@ class Ending:
         choices: dict[str, int] = {}
         chosen = self.chosen()
         while len(chosen) > 1 and not self._fits(chosen):
-            slowest = max((r.told.get("seconds", 0.0) for r, _ in chosen if not _is_baseline(r)), default=0.0)
-            if not slowest:
+            least = self._least_missed(chosen)
+            if least is None:
                 break
-            choices["slower_than_ms"] = math.ceil(1000 * slowest) - 1
+            choices[f"{_WITHOUT}{least}"] = 1
             chosen = self.chosen(choices)
         choices["seeds"] = self._seeds(chosen)
         rows = self._refit_rows(chosen)
@@ -113,6 +114,15 @@ class Ending:
         if self.journal is not None:
             self.journal.end(choices)
         return choices
+
+    def _least_missed(self, chosen: Sequence[tuple[TrialResult, float]]) -> int | None:
+        """Return the number of the member without which the others are best; None if only baselines are left."""
+        gains = {
+            result.trial.number: self._gain([(r, w) for r, w in chosen if r is not result])
+            for result, _ in chosen
+            if not _is_baseline(result)
+        }
+        return max(gains, key=gains.__getitem__, default=None)
 
     def _fits(self, chosen: Sequence[tuple[TrialResult, float]]) -> bool:
         return self.fitter.costs.fits(self.deadline.left, self.results, [r for r, _ in chosen])
@@ -144,13 +154,13 @@ class Ending:
     def _worth_less(self, whole: Mapping[str, int], thinned: Mapping[str, int]) -> bool:
         """Return whether thinning costs more of what the blend is worth than a quickness that nobody asked for is."""
         dummy = next(r for r in self.results if r.trial.model == "dummy").gain(self.metric)
-        first, now = self._gain(whole), self._gain(thinned)
+        first, now = (self._gain(self.chosen(choices)) for choices in (whole, thinned))
         return first - now > _MOST_THINNED * max(0.0, first - dummy)
 
-    def _gain(self, choices: Mapping[str, int]) -> float:
-        """Return the out-of-fold gain of a blend, before calibration."""
-        chosen, data = self.chosen(choices), self.data
-        predicted = _blended(chosen)
+    def _gain(self, chosen: Sequence[tuple[TrialResult, float]]) -> float:
+        """Return the out-of-fold gain of members with weights, before calibration."""
+        data, total = self.data, math.fsum(weight for _, weight in chosen)
+        predicted = _blended([(result, weight / total) for result, weight in chosen])
         covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
         weights = None if data.weights is None else data.weights[covered]
         return self.metric.gain(data.y[covered], predicted[covered], weights)
@@ -159,7 +169,7 @@ class Ending:
         """Weigh all trials, and return those of the blend with their weights; nothing is weighed twice."""
         choices = choices or {}
         data = replace(self.data, latency=capped(self.data.latency, choices))
-        results = _quick_enough(self.results, choices)
+        results = [r for r in self.results if f"{_WITHOUT}{r.trial.number}" not in choices]
         key = data.latency, *(r.trial.number for r in results if r.complete)
         if key not in self._blends:
             begun = time.monotonic()
@@ -305,12 +315,6 @@ def _blended(chosen: Sequence[tuple[TrialResult, float]]) -> Floats:
 def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:
     """Return the choices that a blend was first made by: no price had been cut yet."""
     return {name: value for name, value in choices.items() if name != "price_ns"}
-
-
-def _quick_enough(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[TrialResult]:
-    """Return the trials that there was time to refit, as `Ending.choose` has decided, and the baselines, which always are."""
-    most = choices.get("slower_than_ms", math.inf) / 1000
-    return [r for r in results if _is_baseline(r) or r.told.get("seconds", 0.0) <= most]
 
 
 def _is_baseline(result: TrialResult) -> bool:
