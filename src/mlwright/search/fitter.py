@@ -67,7 +67,6 @@ class Fitter:
         self._cached_bytes = 0
         self._lock = threading.Lock()
         self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
-        self._an_iteration: dict[int, float] = {}  # by trial
         self._refitted: dict[tuple[int, int], Model] = {}
         self._bag: dict[int, list[tuple[FeaturePlan, Model]]] = {}
         self.costs = Costs(
@@ -181,8 +180,6 @@ class Fitter:
 
     def seconds_an_iteration(self, trial: Trial) -> float:
         """Return what one iteration takes on the first fold: from a few of them, without what comes before the first."""
-        if trial.number in self._an_iteration:
-            return self._an_iteration[trial.number]
         plan, matrix, _ = self._matrices(trial.view, 0)
         rows = self.folds[0][0]
         target = linked(self.data.y, trial.link)[rows]
@@ -201,8 +198,7 @@ class Fitter:
             start = time.monotonic()
             kind(**trial.params).fit(matrix, target, context)
             took.append(time.monotonic() - start)
-        self._an_iteration[trial.number] = max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
-        return self._an_iteration[trial.number]
+        return max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
 
     def _fold(
         self,

@@ -37,9 +37,6 @@ __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
 _FIRST_SHARE = 0.25  # for the first that boosts: nothing says yet how many iterations it will need
-_MOST_SHARE = (
-    0.8  # for one that even with the largest steps would be cut off: two good fits are worth more than four
-)
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
 _MOST_KEPT = 0.4  # of all the time, for refits: else one dear trial would end the search
 _LOOK = 8  # proposals between two looks at the blend
@@ -198,13 +195,9 @@ class _Study:
             )
             return None
         kinds.load(kinds.MODELS, trial.model, family="model").prepare()
-        left = max(0.0, self._time_left())
-        share = self._part(trial) * left
+        share = max(0.0, self._part(trial) * self._time_left())
         if trial.number < len(self.planned):
             with_steps = paced(self.fitter, trial, self.results, share)
-            if with_steps.trial is not None and with_steps.seconds > share:
-                share = min(with_steps.seconds, _MOST_SHARE * left)
-                with_steps = paced(self.fitter, trial, self.results, share)
             if with_steps.trial is None:
                 message = (
                     f"trial {trial.number} ({trial.model}) would take {with_steps.seconds:.0f} s: left out"
