@@ -456,3 +456,16 @@ def test_a_refit_grows_to_the_best_iteration_and_waits_for_no_better_one():
     # 0.7 of the folds' 10 s if all were grown again: of that a quarter is not growing, and half of the rest is patience.
     assert costs.refit_seconds(patient) == pytest.approx(7.0 * (0.25 + 0.75 / 2))
     assert costs.refit_seconds(replace(patient, told={})) == pytest.approx(7.0)
+
+
+def test_detail_is_given_up_before_members_are():
+    data = study_data(n=400, n_folds=4)
+    results = [
+        TrialResult(Trial(i, model, "native"), 0.5, (0.5,), (1,), seconds, np.zeros((400, 1)))
+        for i, (model, seconds) in enumerate([("dummy", 0.0), ("linear", 0.0), ("lightgbm", 10.0)])
+    ]
+    costs = Costs(400, 400, data.folds, 2, After(1_000, 1_000, seconds=2.0))
+    costs.note_row(2, 3e-3)
+    # 7 s of refit and 3 s of rows in any case; of the 2 s for importances a tenth.
+    assert costs.fits(10.3, results, results[2:])
+    assert not costs.fits(10.1, results, results[2:])

@@ -127,7 +127,10 @@ class Costs:
     def fits(self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> bool:
         """Return whether the blend and the baselines can be refitted, and predict what they have to, in the seconds left."""
         likely = [*results[: len(BASELINES)], *blended]
-        return self.bag or self._seconds_to_refit(likely) + self._seconds_after(likely) <= left
+        after = self._seconds_after(
+            likely, detail=_LEAST_DETAIL / 100
+        )  # rather less detail than a poorer blend
+        return self.bag or self._seconds_to_refit(likely) + after <= left
 
     def detail(self, left: float, chosen: Sequence[TrialResult], n_seeds: int = 1) -> int:
         """Return which percent of the shuffled rows there will be time for once the chosen are refitted: 10 to 100."""
@@ -170,12 +173,12 @@ class Costs:
         )
         return max(sum(members) / self.workers, max(members, default=0.0)) + linear + views
 
-    def _seconds_after(self, results: Sequence[TrialResult]) -> float:
+    def _seconds_after(self, results: Sequence[TrialResult], detail: float = 1.0) -> float:
         """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
         views = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
         models = sorted((self.row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
         a_row = views + sum(models[:_MOST_DEAR])
-        return self.after.rows * a_row + min(self.after.shuffled * a_row, self.after.seconds)
+        return self.after.rows * a_row + detail * min(self.after.shuffled * a_row, self.after.seconds)
 
     def _refit_share(self) -> float:
         """Return the seconds that one thread needs for a refit, for each second that the folds took.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "failure"]
 
-_WITHOUT = "without_trial_"
+_KEPT = "kept_trial_"
 _BLEND_SECONDS = 0.2  # until it has been measured
 _MOST_SEEDS = 2
 _SEEDED_MICROSECONDS = 60.0  # further seeds only while the blend stays cheaper than this
@@ -97,7 +97,8 @@ class Ending:
             least = self._least_missed(chosen)
             if least is None:
                 break
-            choices[f"{_WITHOUT}{least}"] = 1
+            kept = [r.trial.number for r, _ in chosen if r.trial.number != least]
+            choices = {f"{_KEPT}{number}": 1 for number in kept}
             chosen = self.chosen(choices)
         choices["seeds"] = self._seeds(chosen)
         rows = self._refit_rows(chosen)
@@ -169,7 +170,7 @@ class Ending:
         """Weigh all trials, and return those of the blend with their weights; nothing is weighed twice."""
         choices = choices or {}
         data = replace(self.data, latency=capped(self.data.latency, choices))
-        results = [r for r in self.results if f"{_WITHOUT}{r.trial.number}" not in choices]
+        results = _kept(self.results, choices)
         key = data.latency, *(r.trial.number for r in results if r.complete)
         if key not in self._blends:
             begun = time.monotonic()
@@ -315,6 +316,13 @@ def _blended(chosen: Sequence[tuple[TrialResult, float]]) -> Floats:
 def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:
     """Return the choices that a blend was first made by: no price had been cut yet."""
     return {name: value for name, value in choices.items() if name != "price_ns"}
+
+
+def _kept(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[TrialResult]:
+    """Return the trials that there was time to refit, as `Ending.choose` has decided, and the baselines, which always are."""
+    if not any(name.startswith(_KEPT) for name in choices):
+        return list(results)
+    return [r for r in results if _is_baseline(r) or f"{_KEPT}{r.trial.number}" in choices]
 
 
 def _is_baseline(result: TrialResult) -> bool:
