@@ -201,9 +201,13 @@ class Ending:
         """Return on how many rows the chosen are refitted, where trials saw a sample; None for all of them."""
         if self.data.rows is None:
             return None
-        baselines = self.results[: len(BASELINES)]
-        seconds = sum(self.fitter.costs.seconds_on_all_rows(r) for r in [*(r for r, _ in chosen), *baselines])
-        spare = max(0.0, self.fitter.costs.time_for_refit(self.deadline.left, self.results))
+        costs = self.fitter.costs
+        members = {r.trial.number: costs.seconds_on_all_rows(r) for r, _ in chosen}
+        others = [r for r in self.results[: len(BASELINES)] if r.trial.number not in members]
+        # Members are refitted side by side, but a lone one has one thread; the baselines come after them.
+        seconds = max(sum(members.values()) / costs.workers, max(members.values(), default=0.0))
+        seconds += sum(map(costs.seconds_on_all_rows, others))
+        spare = max(0.0, costs.time_for_refit(self.deadline.left, self.results)) / costs.workers
         share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))
 
