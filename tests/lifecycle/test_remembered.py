@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from commands import command
 
 import mlwright
 from mlwright.core.clock import Deadline
+from mlwright.core.errors import BundleContentError
 from mlwright.lifecycle.build import build
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.prepared import prepare
@@ -76,6 +78,14 @@ def test_the_run_says_what_is_known_and_the_reference_does_not_watch_it(sold):
     assert note in built.contents.documents["card.md"].decode()
     assert "shop" not in built.contents.reference["columns"]
     assert not predictor.schema["shop"].required
+
+
+@pytest.mark.parametrize("view", ["native", "nowhere"])
+def test_an_offset_that_names_another_view_is_refused(sold, view):
+    built, _, _ = sold
+    torn = replace(built.contents, offset={**built.contents.offset, "view": view})
+    with pytest.raises(BundleContentError):  # at the latest, its golden records do not come out
+        Predictor.from_contents(torn).verify_golden()
 
 
 def test_an_explanation_gives_the_shop_its_part(sold, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +39,6 @@ from mlwright.search import Journal, StudyData, StudyResult, TrialResult, run_st
 from mlwright.search.conform import conform
 from mlwright.search.costs import After
 from mlwright.serving.predictor import Predictor
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Built",

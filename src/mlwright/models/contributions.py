@@ -82,9 +82,8 @@ def contributions(
         return None
     left_out = [member.model.kind for member in members if member not in chosen]
     if ensemble.offset is not None and ensemble.offset.scale == scale:
-        added = matrices[
-            ensemble.offset.view
-        ]  # all of it is its column's: groups that are not known have none
+        added = matrices[ensemble.offset.view]
+        # All of it is its column's: a group that is not known adds nothing.
         own = _placed(added, sources[ensemble.offset.view], columns)
         columns, values, margins = own[0], _wider(values, len(own[0])) + own[1], margins + added
     elif ensemble.offset is not None:

@@ -127,9 +127,8 @@ class Costs:
     def fits(self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> bool:
         """Return whether the blend and the baselines can be refitted, and predict what they have to, in the seconds left."""
         likely = [*results[: len(BASELINES)], *blended]
-        after = self._seconds_after(
-            likely, detail=_LEAST_DETAIL / 100
-        )  # rather less detail than a poorer blend
+        # Rather less detail than a poorer blend.
+        after = self._seconds_after(likely, detail=_LEAST_DETAIL / 100)
         return self.bag or self._seconds_to_refit(likely) + after <= left
 
     def detail(self, left: float, chosen: Sequence[TrialResult], n_seeds: int = 1) -> int:
@@ -162,9 +161,8 @@ class Costs:
 
     def _seconds_to_refit(self, results: Sequence[TrialResult]) -> float:
         whole = [r for r in results if r.complete]
-        others = [
-            r for r in whole if r.trial.number >= len(BASELINES)
-        ]  # a baseline in the blend is refitted once
+        # A baseline in the blend is refitted once.
+        others = [r for r in whole if r.trial.number >= len(BASELINES)]
         costs = sorted(map(self.refit_seconds, others), reverse=True)
         members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
         linear = sum(self.refit_seconds(r) for r in whole[: len(BASELINES)])

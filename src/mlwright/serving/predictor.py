@@ -144,11 +144,14 @@ class Predictor:
         ensemble = Ensemble.from_states(
             contents.models, contents.ensemble, contents.calibration, contents.offset, contents.bounds
         )
-        offset = ensemble.offset
-        if offset is not None and (
-            offset.view not in plans or len(plans[offset.view].tags) != contents.models[0].tree["n_outputs"]
-        ):
-            raise BundleContentError("the offset is no view of one number an output", got=offset.view)
+        if ensemble.offset is not None:
+            view = plans.get(ensemble.offset.view)
+            sources = [] if view is None else [tag.source for tag in view.tags]
+            if len(sources) != contents.models[0].tree["n_outputs"] or len(set(sources)) != 1:
+                raise BundleContentError(
+                    "the offset is no view of one number an output, all of one column",
+                    got=ensemble.offset.view,
+                )
         predictor = cls(contents.manifest, plans, ensemble, golden=contents.golden, sha256=contents.sha256)
         predictor.reference = contents.reference
         if contents.conformal is not None:
