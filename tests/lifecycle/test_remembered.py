@@ -75,6 +75,7 @@ def test_the_run_says_what_is_known_and_the_reference_does_not_watch_it(sold):
     built, predictor, _ = sold
     (note,) = built.notes
     assert "40 are known" in note
+    assert "RMSE" in note
     assert note in built.contents.documents["card.md"].decode()
     assert "shop" not in built.contents.reference["columns"]
     assert not predictor.schema["shop"].required

@@ -16,6 +16,7 @@ from mlwright.features.group_effect import MOST_GROUPS, GroupEffect
 from mlwright.features.levels import count_levels
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.offset import Offset
+from mlwright.metrics import of
 from mlwright.search import StudyResult
 from mlwright.search.known_groups import KnownGroups, known_groups
 
@@ -102,13 +103,13 @@ def remember(
     )
     own = trained.take(rows).columns([column])
     schema = table.schema.optional(column)
-    note = _note(column, found, task.metric)
+    note = _note(column, found, of(task).title)
     return Remembered(study, schema, offset.apply(seen, plan.batch(own)), column, (note,))
 
 
 def _note(column: str, found: KnownGroups, metric: str) -> str:
     return (
         f"the score is that of values of '{column}' that nobody has seen; {found.n_groups:,} are known, and of those the "
-        f"model corrects what it misses: {metric} {found.after:.4g} instead of {found.before:.4g} (each training row "
+        f"model corrects what it misses: {metric} {found.after:,.4g} instead of {found.before:,.4g} (each training row "
         "judged by the others of its value)"
     )
