@@ -15,8 +15,8 @@ from mlwright.data.values import Coded, Columns
 from mlwright.features.group_effect import MOST_GROUPS, GroupEffect
 from mlwright.features.levels import count_levels
 from mlwright.features.plan import FeaturePlan
-from mlwright.models.offset import Offset
 from mlwright.metrics import of
+from mlwright.models.offset import Offset
 from mlwright.search import StudyResult
 from mlwright.search.known_groups import KnownGroups, known_groups
 
