@@ -165,7 +165,10 @@ def test_a_target_that_is_the_groups_own_is_not_remembered():
     assert found(y, np.full((len(y), 1), 0.5), codes, TWO) is None
 
 
-def test_a_handful_of_groups_is_too_few():
-    y, predicted, codes, _ = numbers(0, deviation=3.0)
-    few = codes < 9
-    assert found(y[few], predicted[few], codes[few], NUMBERS) is None
+@pytest.mark.parametrize(("n_groups", "is_enough"), [(9, False), (10, True)])
+def test_a_handful_of_groups_is_too_few(n_groups, is_enough):
+    random = np.random.default_rng(0)
+    codes = np.repeat(np.arange(n_groups), 30)
+    predicted = random.normal(size=(len(codes), 1))
+    y = predicted[:, 0] + np.where(codes % 2, 3.0, -3.0) + random.normal(size=len(codes))
+    assert (found(y, predicted, codes, NUMBERS) is not None) == is_enough

@@ -126,11 +126,13 @@ class Ensemble:
         For one thread at a time.
         """
         members, groups, calibration, offset = self.members, self._groups, self.calibration, self.offset
-        plain = calibration is None and offset is None and self.bounds is None
-        if len(members) == 1 and members[0].link == "identity" and plain:
-            return members[0].model.bind(rows[members[0].view])
         low, high = self.bounds or (-math.inf, math.inf)
         is_bounded = self.bounds is not None
+        if len(members) == 1 and members[0].link == "identity" and calibration is None and offset is None:
+            alone = members[0].model.bind(rows[members[0].view])
+            if not is_bounded:
+                return alone
+            return lambda: [min(max(value, low), high) for value in alone()]
         parts = [
             (bind(rows[view]), [(members[i].link == "log", self._shares[i]) for i in numbers])
             for view, numbers, bind in groups
