@@ -1,7 +1,7 @@
 """Portfolio: in which order the search should try its configurations, measured, with tables left out.
 
     python portfolio.py measure --data TABLES --out FOLDER [--tables development]
-    python portfolio.py order FOLDER [--budgets 10 20 40 80 160]
+    python portfolio.py order FOLDER [--budgets 10 20 40 80 160] [--rows 0 5000]
 
 ``measure`` fits every configuration of `mlwright.search.portfolio` on every table, as the search would: over the folds,
 then on all training rows. It keeps out-of-fold and test predictions with what they took, one file each, and goes on
@@ -43,7 +43,7 @@ from mlwright.lifecycle.project import Project
 from mlwright.metrics.base import Metric
 from mlwright.search.blend import Selection, price
 from mlwright.search.fitter import Fitter, StudyData
-from mlwright.search.portfolio import BASELINES, CANDIDATES, Configuration, portfolio
+from mlwright.search.portfolio import BASELINES, CANDIDATES, Configuration, ordered, portfolio
 from mlwright.search.trial import Trial
 
 MOST_KEPT = 3_000  # rows of each sort whose predictions are kept; the blend is simulated on them
@@ -56,13 +56,12 @@ LOG = "+log"
 # Measuring
 
 
-def trials_of(data: StudyData) -> tuple[dict[str, Trial], list[str]]:
-    """Return every configuration that fits the table, by name, and the names in the present order.
+def trials_of(data: StudyData) -> dict[str, Trial]:
+    """Return every configuration that fits the table, by name.
 
-    Twins in logarithms are there where the present portfolio has any.
+    Twins in logarithms are there where the portfolio has any.
     """
-    planned = portfolio(data.task, data.schema, data.y)
-    logs = any(trial.link == "log" for trial in planned)
+    logs = any(trial.link == "log" for trial in portfolio(data.task, data.schema, data.y))
     found = {}
     for name, made in CANDIDATES.items():
         if made.fits(data.task, data.schema, len(data.y)):
@@ -70,8 +69,7 @@ def trials_of(data: StudyData) -> tuple[dict[str, Trial], list[str]]:
     if logs:
         for name, trial in [item for item in found.items() if item[1].model != "dummy"]:
             found[name + LOG] = replace(trial, number=len(found), link="log")
-    known = {_said(trial): name for name, trial in found.items()}
-    return found, [known[_said(trial)] for trial in planned if _said(trial) in known]
+    return found
 
 
 def _said(made: Trial | Configuration) -> str:
@@ -111,16 +109,13 @@ def measure(table: str, folder: Path, out: Path, *, seed: int, longest: float) -
         if told["asked"] == asked and all((place / f"{name}.json").exists() for name in told["names"]):
             return
     data, test, test_y = study_data(table, folder, seed)
-    found, present = trials_of(data)
+    found = trials_of(data)
     draw = np.random.default_rng(0)
     covered = np.unique(np.concatenate([valid for _, valid in data.folds]))
     kept = np.sort(draw.choice(covered, min(MOST_KEPT, len(covered)), replace=False))
     shown = np.sort(draw.choice(len(test_y), min(MOST_KEPT, len(test_y)), replace=False))
     np.savez(place / "rows.npz", y=data.y[kept], test_y=test_y[shown])
-    told = {"task": data.task.to_json(), "rows": len(data.y), "names": list(found)} | {
-        "present": present,
-        "asked": asked,
-    }
+    told = {"task": data.task.to_json(), "rows": len(data.y), "names": list(found), "asked": asked}
     (place / "table.json").write_text(json.dumps(told, indent=1))
     fitter = Fitter(data, Local())
     made_views: set[str] = set()
@@ -207,6 +202,7 @@ class Bench:
     told: dict[str, dict[str, Any]]
     views: dict[str, float]
     present: list[str]
+    rows: int = 0
     workers: int = 2
     gains: dict[frozenset[str], float] = field(default_factory=dict)
     best: float = -math.inf
@@ -281,7 +277,8 @@ def benches(folder: Path, workers: int) -> list[Bench]:
             {name: each["test"].astype(np.float64) for name, each in arrays.items()},
             done,
             {view: each["seconds"] for view, each in views.items()},
-            told["present"],
+            _present(told),
+            told["rows"],
             workers,
         )
         bench.dummy = bench.metric.gain(bench.test_y, bench.test["dummy"])
@@ -289,6 +286,12 @@ def benches(folder: Path, workers: int) -> list[Bench]:
         bench.best = max([*singles, bench.gain(frozenset(done)), bench.gain(frozenset(done) - {"linear"})])
         found.append(bench)
     return found
+
+
+def _present(told: dict[str, Any]) -> list[str]:
+    """Return the order of now for a table that was measured, maybe when there was another one."""
+    logs = any(name.endswith(LOG) for name in told["names"])
+    return [name + LOG if link == "log" else name for name, link in ordered(told["rows"], logs=logs)]
 
 
 def mean_regret(tables: Sequence[Bench], order: Sequence[str], budgets: Sequence[float]) -> float:
@@ -376,6 +379,9 @@ def arguments() -> argparse.ArgumentParser:
     told.add_argument("--budgets", nargs="+", type=float, default=[10, 20, 40, 80, 160], help="seconds")
     told.add_argument("--positions", type=int, default=12, help="places chosen by regret (default 12)")
     told.add_argument("--cores", type=int, default=2, help="that fit side by side (default 2)")
+    told.add_argument(
+        "--rows", nargs=2, type=int, default=[0, 10**9], help="only tables with so many to train on"
+    )
     told.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -388,9 +394,10 @@ def main() -> None:
         for table in names(options.tables):
             measure(table, options.data, options.out, seed=options.seed, longest=options.longest)
         return
-    tables = benches(options.folder, options.cores)
+    least, most = options.rows
+    tables = [each for each in benches(options.folder, options.cores) if least <= each.rows < most]
     if not tables:
-        raise SystemExit(f"{options.folder} holds no measured table: `portfolio.py measure` first")
+        raise SystemExit(f"{options.folder} holds no such table: `portfolio.py measure` first")
     found = judge(tables, options.budgets, options.positions)
     print(json.dumps(found, indent=1) if options.json else report(found))
 

@@ -13,6 +13,7 @@ from commands import command
 import mlwright
 from mlwright.core.clock import Deadline
 from mlwright.core.errors import BundleContentError
+from mlwright.evaluate.known_groups_gain import KnownGroupsGain
 from mlwright.lifecycle.build import build
 from mlwright.lifecycle.equality import prove_equal
 from mlwright.lifecycle.prepared import prepare
@@ -31,7 +32,8 @@ def shops(n_groups=40, n_rows=12, *, deviation=4.0, seed=0):
     return pa.table({"shop": [f"shop {i}" for i in shop.tolist()], "size": size, "paid": paid}), own
 
 
-def made(table, **settings):
+def made(table, again=None, **settings):
+    """Build; with `again`, from the trials and choices of an earlier study, which then no clock can alter."""
     told = {
         "task_target": "paid",
         "task_kind": "regression",
@@ -41,7 +43,8 @@ def made(table, **settings):
     }
     project = Project(name="shops", task_budget="20s", **told)
     prepared = prepare(table, project)
-    return build(prepared, project, Deadline(20), lineage={}, rough=True)
+    recorded = {} if again is None else {"replay": again.results, "choices": again.choices}
+    return build(prepared, project, Deadline(20), lineage={}, rough=True, **recorded)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +76,14 @@ def test_it_is_proven_equal_in_all_paths(sold):
 
 def test_the_run_says_what_is_known_and_the_reference_does_not_watch_it(sold):
     built, predictor, _ = sold
-    (note,) = built.notes
-    assert "40 are known" in note
-    assert "RMSE" in note
-    assert note in built.contents.documents["card.md"].decode()
+    (gain,) = (part for part in built.parts if isinstance(part, KnownGroupsGain))
+    assert gain.n_groups == 40
+    assert gain.after < 0.5 * gain.before
+    said = gain.sentence()
+    assert f"{gain.after:.4g}" in said
+    assert built.in_words["lead"].endswith(said)
+    for page in ("card.md", "report.html"):
+        assert "Of 40 that it knows" in built.contents.documents[page].decode()
     assert "shop" not in built.contents.reference["columns"]
     assert not predictor.schema["shop"].required
 
@@ -113,7 +120,7 @@ def test_nothing_is_kept_where_it_should_not_be(settings):
     table, _ = shops()
     built = made(table, **settings)
     assert built.contents.offset is None
-    assert built.notes == ()
+    assert not any(isinstance(part, KnownGroupsGain) for part in built.parts)
 
 
 def test_numbers_stay_near_those_of_training_unless_time_goes_on():
@@ -134,7 +141,8 @@ def test_nothing_is_kept_of_shops_that_are_alike():
 
 def test_the_test_rows_are_of_shops_that_nobody_has_seen():
     table, _ = shops()
-    with_groups, without = made(table), made(table, task_known_groups=False)
+    with_groups = made(table)
+    without = made(table, again=with_groups.study, task_known_groups=False)
     assert with_groups.contents.offset is not None
     assert with_groups.evaluation.score == without.evaluation.score
 

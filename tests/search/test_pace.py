@@ -146,9 +146,11 @@ def test_time_is_kept_for_the_blend_and_not_for_the_dearest():
 def test_a_member_that_there_is_no_time_to_refit_is_left_out_and_a_replay_leaves_it_out(monkeypatch):
     data = study_data(600, n_folds=2)
     answers = iter([False])
-    monkeypatch.setattr(Costs, "fits", lambda *_: next(answers, True))
-    study = run_study(data, Deadline(60.0), most_trials=6, executor=Local(2))
-    monkeypatch.undo()
+    for name in ("_PRICE", "_LEAST_WEIGHT"):  # a blend of several, also of this little table
+        monkeypatch.setattr(f"mlwright.search.blend.{name}", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Costs, "fits", lambda *_: next(answers, True))
+        study = run_study(data, Deadline(60.0), most_trials=6, executor=Local(2))
     assert next(answers, None) is None  # so there was a blend of several
     kept = {int(name.removeprefix("kept_trial_")) for name in study.choices if name.startswith("kept_trial_")}
     members = {r.trial.number for r in study.results if study.weights[r.trial.number] > 0}

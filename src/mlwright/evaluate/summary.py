@@ -12,6 +12,7 @@ from mlwright.data.schema import TaskKind
 from mlwright.evaluate.cautions import cautions
 from mlwright.evaluate.context import ReportContext
 from mlwright.evaluate.drivers import drivers
+from mlwright.evaluate.known_groups_gain import KnownGroupsGain
 from mlwright.evaluate.nouns import rows_called
 from mlwright.evaluate.words import PLAIN, Voice, comparison, headline, lead, verdict
 
@@ -65,10 +66,11 @@ class Summary:
 
 def summary(context: ReportContext, voice: Voice = PLAIN) -> Summary:
     """Return the first screen of a report in `voice`."""
-    rows = rows_called(context.schema)
+    rows, known = rows_called(context.schema), context.part(KnownGroupsGain)
+    how_good = lead(context.evaluation, voice, rows=rows)
     return Summary(
         headline=headline(context.task, voice),
-        lead=lead(context.evaluation, voice, rows=rows),
+        lead=how_good if known is None else f"{how_good} {known.sentence(voice)}",
         against=tuple(comparison(context.evaluation, voice, rows=rows)),
         drivers=tuple(drivers(context, voice)),
         cautions=tuple(cautions(context, voice)),

@@ -74,8 +74,6 @@ class Built:
         What was measured beside the evaluation.
     findings : tuple of Finding
         What the checks said, and what the fitted models say of the labels.
-    notes : tuple of str
-        What else a user should hear at once: that the model knows groups.
     in_words, shares : dict
         The first screen of the report as plain sentences, and the shares that they speak of.
     """
@@ -86,7 +84,6 @@ class Built:
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
     parts: tuple[Part, ...] = ()
     findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
     in_words: Json = field(default_factory=dict)
     shares: Json = field(default_factory=dict)
 
@@ -166,7 +163,8 @@ def build(
         detail=detail,
         rough=rough,
     )
-    evaluation, parts = measured.evaluation, measured_parts(measured)
+    evaluation = measured.evaluation
+    parts = (*measured_parts(measured), *(() if known.gain is None else (known.gain,)))
 
     worst = list(Severity)[::-1]
     found = [*prepared.findings, *_of_labels(parts, listener)]
@@ -217,7 +215,7 @@ def build(
         trials=tuple(tree | {"weight": study.weights.get(tree["number"], 0.0)} for tree in trials),
         evaluation=evaluation,
         lineage=dict(lineage) | {"seed": project.task_seed},
-        notes=(*prepared.notes, *study.notes, *known.notes, *_thinned_note(prepared), *detail.note),
+        notes=(*prepared.notes, *study.notes, *_thinned_note(prepared), *detail.note),
         missing=missing_shares(columns),
         parameters=study.parameters,
         parts=parts,
@@ -239,7 +237,6 @@ def build(
         proof,
         parts,
         findings,
-        known.notes,
         summary(document).to_json(),
         figures(document),
     )

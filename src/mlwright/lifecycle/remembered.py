@@ -12,13 +12,13 @@ from mlwright.data.schema import Role, Schema, TaskKind
 from mlwright.data.table import Table
 from mlwright.data.target import target_values
 from mlwright.data.values import Coded, Columns
+from mlwright.evaluate.known_groups_gain import KnownGroupsGain
 from mlwright.features.group_effect import MOST_GROUPS, GroupEffect
 from mlwright.features.levels import count_levels
 from mlwright.features.plan import FeaturePlan
-from mlwright.metrics import of
 from mlwright.models.offset import Offset
 from mlwright.search import StudyResult
-from mlwright.search.known_groups import KnownGroups, known_groups
+from mlwright.search.known_groups import known_groups
 
 if TYPE_CHECKING:
     from mlwright.lifecycle.prepared import Prepared
@@ -43,15 +43,15 @@ class Remembered:
         What the blend now predicts for the rows that were predicted before.
     column : str or None
         The column of the groups that are known.
-    notes : tuple of str
-        What a user should hear of it.
+    gain : KnownGroupsGain or None
+        What that is worth.
     """
 
     study: StudyResult
     schema: Schema
     seen: Floats
     column: str | None = None
-    notes: tuple[str, ...] = ()
+    gain: KnownGroupsGain | None = None
 
     def columns(self, table: Table, columns: Columns | None = None) -> Columns:
         """Return canonical columns of a table (those given, by default its features) with the groups that are known."""
@@ -103,13 +103,5 @@ def remember(
     )
     own = trained.take(rows).columns([column])
     schema = table.schema.optional(column)
-    note = _note(column, found, of(task).title)
-    return Remembered(study, schema, offset.apply(seen, plan.batch(own)), column, (note,))
-
-
-def _note(column: str, found: KnownGroups, metric: str) -> str:
-    return (
-        f"the score is that of values of '{column}' that nobody has seen; {found.n_groups:,} are known, and of those the "
-        f"model corrects what it misses: {metric} {found.after:,.4g} instead of {found.before:,.4g} (each training row "
-        "judged by the others of its value)"
-    )
+    gain = KnownGroupsGain(column, found.n_groups, task.metric, found.before, found.after)
+    return Remembered(study, schema, offset.apply(seen, plan.batch(own)), column, gain)

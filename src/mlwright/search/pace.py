@@ -18,7 +18,7 @@ from mlwright.search.memory import goes_apart
 from mlwright.search.study_data import telling_rows
 from mlwright.search.trial import Trial, TrialResult
 
-__all__ = ["BOOSTING", "Paced", "folds_in_time", "paced"]
+__all__ = ["BOOSTING", "Paced", "folds_in_time", "paced", "share_of_proposal"]
 
 BOOSTING = ("lightgbm", "catboost")
 # Iterations times the learning rate, up to the best one: typically, and those of others as multiples of LightGBM's first.
@@ -32,6 +32,8 @@ _WISHED = 25  # trials that take as long as LightGBM's first
 _WISHED_SHARE = 0.5  # of the time
 _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
+_LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
+_WORTH = 0.6  # of what a proposal usually takes; cut off before that it would tell nothing
 _LEAST_TO_PROBE = 4.0  # seconds: of less, loading the learner and the probe would take too large a part
 
 
@@ -128,3 +130,28 @@ def _length(trial: Trial, results: Sequence[TrialResult]) -> float:
     took = float(np.mean(first.n_iterations)) * first.trial.params.get("learning_rate", 0.1)
     kind = "extra_trees" if trial.params.get("extra_trees") else trial.model
     return min(_LONGEST, max(_SHORTEST, _LONGER[kind] * took + _PATIENCE))
+
+
+def share_of_proposal(left: float, usual: float, *, part: float) -> float:
+    """Return how many of the seconds left a proposal may take; 0 if it would be cut off long before its end.
+
+    Parameters
+    ----------
+    left : float
+        Seconds for all that may still be tried.
+    usual : float
+        Seconds that trials of the same learner took.
+    part : float
+        Of the time left, what a trial may have without further ado.
+
+    Examples
+    --------
+    With much time it has its part, with little what it needs; with less nothing is begun.
+
+    >>> share_of_proposal(20.0, 3.0, part=0.4), share_of_proposal(5.0, 3.0, part=0.4)
+    (8.0, 3.0)
+    >>> share_of_proposal(2.5, 3.0, part=0.4), share_of_proposal(1.5, 3.0, part=0.4)
+    (2.25, 0.0)
+    """
+    share = max(part * left, min(_LAST_SHARE * left, usual))
+    return share if share >= _WORTH * usual else 0.0

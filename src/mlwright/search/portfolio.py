@@ -1,7 +1,7 @@
 """Portfolio: the fixed order in which configurations are tried. Strong and quick ones come first.
 
-`benchmarks/portfolio.py` measures configurations on tables and looks for an order with tables left out; the order here is
-by judgement until it has been run on many.
+`benchmarks/portfolio.py` measures configurations on tables and looks for an order with tables left out; a recipe for a new
+configuration is in ARCHITECTURE.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlwright.data.schema import Kind, Objective, Schema, Task, TaskKind
 from mlwright.models.base import Model
 from mlwright.search.trial import Trial
 
-__all__ = ["BASELINES", "CANDIDATES", "Configuration", "load_learners", "portfolio"]
+__all__ = ["BASELINES", "CANDIDATES", "Configuration", "load_learners", "ordered", "portfolio"]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
@@ -154,48 +154,71 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
     }
 )
 
-_MANY_ROWS = 5000
-_FEW = (
-    "dummy",
-    "linear",
-    "lightgbm",
-    "catboost",
-    "mlp",
-    "catboost_native",
-    "lightgbm_extra",
-    "discriminant",
-    "lightgbm_small",
-    "kernel",
-    "lightgbm_encoded",
-    "discriminant_quadratic",
-    "linear_strong",
-    "mlp_plain",
-    "mlp_pieces",
-    "catboost_deep",
-    "linear_weak",
-    "lightgbm_large",
-    "catboost_random",
-    "catboost_shallow",
-    "lightgbm_stumps",
-)
-_MANY = (
-    "dummy",
-    "linear",
-    "lightgbm",
-    "catboost_fine",
-    "lightgbm_large",
-    "mlp",
-    "lightgbm_extra_large",
-    "catboost_native",
-    "catboost_deep",
-    "lightgbm_encoded",
-    "lightgbm_extra",
-    "discriminant",
-    "mlp_plain",
-    "lightgbm_small",
-    "catboost_random",
-    "kernel",
-    "linear_strong",
+# Orders by rows, the first that has as many or more. `benchmarks/results/portfolio.md` has what they were chosen by.
+_ORDERS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        5_000: (
+            "dummy",
+            "linear",
+            "lightgbm",
+            "mlp",
+            "catboost",
+            "kernel",
+            "mlp_plain",
+            "lightgbm_extra",
+            "catboost_native",
+            "discriminant",
+            "lightgbm_small",
+            "lightgbm_encoded",
+            "discriminant_quadratic",
+            "linear_strong",
+            "mlp_pieces",
+            "catboost_deep",
+            "linear_weak",
+            "lightgbm_large",
+            "catboost_random",
+            "catboost_shallow",
+            "lightgbm_stumps",
+        ),
+        20_000: (
+            "dummy",
+            "linear",
+            "lightgbm",
+            "mlp",
+            "catboost_fine",
+            "mlp_plain",
+            "kernel",
+            "lightgbm_large",
+            "lightgbm_extra_large",
+            "catboost_native",
+            "catboost_deep",
+            "lightgbm_encoded",
+            "lightgbm_extra",
+            "discriminant",
+            "lightgbm_small",
+            "catboost_random",
+            "linear_strong",
+        ),
+        # Of so many rows large trees learn more in a second than nets.
+        10**12: (
+            "dummy",
+            "linear",
+            "lightgbm",
+            "catboost_fine",
+            "lightgbm_large",
+            "mlp",
+            "lightgbm_extra_large",
+            "catboost_native",
+            "catboost_deep",
+            "lightgbm_encoded",
+            "lightgbm_extra",
+            "discriminant",
+            "mlp_plain",
+            "lightgbm_small",
+            "catboost_random",
+            "linear_strong",
+        ),
+    }
 )
 _LINKED = (Objective.SQUARED, Objective.ABSOLUTE, Objective.QUANTILE)  # the others have a link of their own
 _IN_LOGARITHMS = ("catboost", "catboost_fine", "mlp", "lightgbm", "lightgbm_small", "linear")
@@ -207,17 +230,26 @@ def portfolio(task: Task, schema: Schema, y: Floats) -> list[Trial]:
     Positive targets whose logarithm is far less skewed are also fitted in logarithms. Few rows get no configuration
     that could not split them, or would only learn them by heart.
     """
-    names = _FEW if len(y) < _MANY_ROWS else _MANY
-    order = [CANDIDATES[name] for name in names]
-    if task.kind is TaskKind.REGRESSION and task.objective in _LINKED and _gains_by_log(task, y):
-        twins = [replace(CANDIDATES[name], link="log") for name in _IN_LOGARITHMS if name in names]
-        after = next(i for i, each in enumerate(order) if each.model == "catboost") + 1
-        order[after:after] = twins
+    logs = task.kind is TaskKind.REGRESSION and task.objective in _LINKED and _gains_by_log(task, y)
+    order = [replace(CANDIDATES[name], link=link) for name, link in ordered(len(y), logs=logs)]
     fitting = [each for each in order if each.fits(task, schema, len(y))]
     return [
         Trial(number, each.model, each.view, dict(each.params), each.link)
         for number, each in enumerate(fitting)
     ]
+
+
+def ordered(n_rows: int, *, logs: bool) -> list[tuple[str, str]]:
+    """Return names of `CANDIDATES` and links in the order for so many training rows.
+
+    With `logs` some are there a second time for the target's logarithm, after the first of CatBoost.
+    """
+    names = next(order for below, order in _ORDERS.items() if n_rows < below)
+    found = [(name, CANDIDATES[name].link) for name in names]
+    if logs:
+        after = next(i for i, name in enumerate(names) if CANDIDATES[name].model == "catboost") + 1
+        found[after:after] = [(name, "log") for name in _IN_LOGARITHMS if name in names]
+    return found
 
 
 def load_learners() -> None:

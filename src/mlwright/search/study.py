@@ -21,7 +21,7 @@ from mlwright.search.costs import After
 from mlwright.search.ending import Ending, failure
 from mlwright.search.fitter import Fitter
 from mlwright.search.memory import fits_into_memory
-from mlwright.search.pace import BOOSTING, folds_in_time, paced
+from mlwright.search.pace import BOOSTING, folds_in_time, paced, share_of_proposal
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.result import StudyResult
@@ -37,6 +37,8 @@ __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
 _FIRST_SHARE = 0.25  # for the first that boosts: nothing says yet how many iterations it will need
+_LEAST_SECONDS = 0.08  # for a trial
+_PACED = 0.3  # of what a learner's trials usually take must be left to start one of the portfolio
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
 _MOST_KEPT = 0.4  # of all the time, for refits: else one dear trial would end the search
 _LOOK = 8  # proposals between two looks at the blend
@@ -115,6 +117,7 @@ class _Study:
         self.results: list[TrialResult] = []
         self.end = Ending(data, deadline, fitter, self.results, journal, listener)
         self.start = time.monotonic()
+        self.refused = 0  # trials in a row that were not worth starting
         self.before = 0.0 if journal is None else journal.seconds
         self.planned = portfolio(data.task, data.schema, data.y)
 
@@ -156,6 +159,7 @@ class _Study:
         while (
             number < most
             and idle < _PATIENCE
+            and self.refused < _LOOK
             and (number in done or self._time_left() > self._least_seconds())
         ):
             if (number - len(planned)) % _LOOK == 0:
@@ -188,14 +192,16 @@ class _Study:
         """Fit a trial; None if the time or the memory that is left is too little for it."""
         first = trial.model in BASELINES and not any(r.trial.model == trial.model for r in self.results)
         if not first and not self._worth_starting(trial):
+            self.refused += 1
             return None
+        self.refused = 0
         if not first and not fits_into_memory(self.data, trial):
             self.listener(
                 Event("note", f"trial {trial.number} ({trial.model}) would not fit into the memory left")
             )
             return None
         kinds.load(kinds.MODELS, trial.model, family="model").prepare()
-        share = max(0.0, self._part(trial) * self._time_left())
+        share = self._allowed(trial)
         if trial.number < len(self.planned):
             with_steps = paced(self.fitter, trial, self.results, share)
             if with_steps.trial is None:
@@ -218,11 +224,22 @@ class _Study:
 
     def _worth_starting(self, trial: Trial) -> bool:
         """Return whether a fit of the same learner would likely end in time."""
-        same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
-        least = max(0.2, 0.3 * float(np.median(same)) if same else 0.0)
-        if self._time_left() <= least and len(self.results) >= self.end.looked_at + _LOOK // 4:
+        if self._allowed(trial) <= _LEAST_SECONDS and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
-        return self._time_left() > least
+        return self._allowed(trial) > _LEAST_SECONDS
+
+    def _allowed(self, trial: Trial) -> float:
+        """Return how many seconds the trial may take, 0 where that would be too little for it."""
+        left, usual = max(0.0, self._time_left()), self._usual_seconds(trial)
+        if trial.number >= len(self.planned):
+            return share_of_proposal(left, usual, part=_TRIAL_SHARE)
+        # One of the portfolio can be had with larger steps, see `paced`.
+        return self._part(trial) * left if left > _PACED * usual else 0.0
+
+    def _usual_seconds(self, trial: Trial) -> float:
+        """Return what a trial of the same learner took, in the middle; 0 if there was none."""
+        same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
+        return float(np.median(same)) if same else 0.0
 
     def _hopeless(self, trial: Trial) -> float:
         """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
