@@ -152,7 +152,7 @@ class _Study:
             self.planned = [*self.planned, shorter]
             yield shorter
         planned = self.planned
-        number, idle = len(planned), 0
+        number, idle, self.refused = len(planned), 0, 0
         if self.end.looked_at < len(self.results):
             self.end.chosen()
         most = number + max(_FEWEST_PROPOSALS, telling_rows(self.data) // _ROWS_A_PROPOSAL)
