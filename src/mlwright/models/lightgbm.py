@@ -20,6 +20,7 @@ from mlwright.data.schema import TWEEDIE_POWER, Objective, TaskKind
 from mlwright.models.base import FitContext, Model
 from mlwright.models.lightgbm_audit import audit, canonical, is_explainable
 from mlwright.models.lightgbm_native import NativeBooster, by_parts
+from mlwright.models.lightgbm_threads import THREADS
 from mlwright.models.losses import loss_of
 from mlwright.models.patience import Patience
 from mlwright.models.state_audit import header
@@ -73,6 +74,7 @@ class LightGBM(Model):
     """
 
     _booster: Any = None  # what fitting left, until it is settled
+    _n_threads: int = 1  # that it was fitted with
     _is_explainable: bool | None = None  # None where nobody has looked yet
     kind: ClassVar[str] = "lightgbm"
     grows: ClassVar[bool] = True
@@ -126,15 +128,17 @@ class LightGBM(Model):
             )
         objective, weights = loss_of(task, y, context.weights)
         options = self._options(context, objective)
-        data = lightgbm.Dataset(
-            X, y, weight=weights, categorical_feature=list(context.categorical), params=options
-        )
         early = context.valid is not None and context.n_iterations is None
-        sets = []
-        if early and context.valid is not None:
-            Xv, yv = context.valid
-            valid_weights = loss_of(task, yv, context.valid_weights)[1]
-            sets = [lightgbm.Dataset(Xv, yv, reference=data, weight=valid_weights, params=options)]
+        with THREADS.held(context.threads):
+            data = lightgbm.Dataset(
+                X, y, weight=weights, categorical_feature=list(context.categorical), params=options
+            )
+            booster = lightgbm.Booster(options, data)
+            if early and context.valid is not None:
+                Xv, yv = context.valid
+                valid_weights = loss_of(task, yv, context.valid_weights)[1]
+                valid = lightgbm.Dataset(Xv, yv, reference=data, weight=valid_weights, params=options)
+                booster.add_valid(valid, "valid")
         n_valid = len(context.valid[1]) if early and context.valid is not None else 0
         patience = Patience(self.params.get("learning_rate", 0.1), n_valid)
 
@@ -142,22 +146,18 @@ class LightGBM(Model):
         trees: list[int] = []
         wanted = None if context.n_iterations is None else max(1, context.n_iterations)
 
-        def watch(env: Any) -> None:
-            trees.append(env.model.current_iteration())
+        rounds = _MOST if early else _WITHOUT_VALID if wanted is None else 100 * wanted
+        for iteration in range(rounds):
+            booster.update()
+            trees.append(booster.current_iteration())
             stuck = len(trees) > patience.rounds and trees[-1] == trees[-1 - patience.rounds]
-            over = bool(env.evaluation_result_list) and patience.over(
-                env.iteration, env.evaluation_result_list[0][2]
-            )
+            over = early and patience.over(iteration, booster.eval_valid()[0][2])
             if over or stuck or trees[-1] == wanted or context.stop():
-                raise lightgbm.callback.EarlyStopException(env.iteration, [])
-
-        rounds = _MOST if early else _WITHOUT_VALID if wanted is None else 100 * wanted  # `watch` ends it
-        booster = lightgbm.train(
-            options, data, rounds, valid_sets=sets, callbacks=[watch], keep_training_booster=True
-        )
+                break
         best = trees[patience.best] if early else -1
         self.curve_ = patience.curve
         self.n_columns_, self.n_outputs_ = X.shape[1], context.task.n_outputs
+        self._n_threads = context.threads
         self._is_explainable, self._link = None, _SCALES.get(options["objective"], "value")
         if best > 0:
             self._booster, self.n_iterations_ = booster, best
@@ -224,10 +224,13 @@ class LightGBM(Model):
         """Return the sums of the trees, shape (n_rows, n_outputs)."""
         if self._booster is None:
             return self._loaded.margins(X)
-        booster = self._booster
+        booster, n_threads = self._booster, self._n_threads
 
         def ask(rows: Floats, first: int, count: int) -> Floats:
-            sums = booster.predict(rows, start_iteration=first, num_iteration=count, raw_score=True)
+            with THREADS.held(n_threads):
+                sums = booster.predict(
+                    rows, start_iteration=first, num_iteration=count, raw_score=True, num_threads=n_threads
+                )
             return np.asarray(sums, dtype=np.float64).reshape(len(rows), self.n_outputs_)
 
         return by_parts(ask, X, self.n_iterations_, self.n_outputs_)

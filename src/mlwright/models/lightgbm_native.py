@@ -21,6 +21,7 @@ import numpy as np
 
 from mlwright.core.errors import BundleContentError, MissingExtraError, MlwrightError
 from mlwright.core.types import Floats
+from mlwright.models.lightgbm_threads import THREADS
 
 __all__ = ["NativeBooster", "by_parts", "library_path"]
 
@@ -220,11 +221,12 @@ class NativeBooster:
             return out
         threads = 1 if n_rows < _ONE_THREAD_BELOW else _cores()
         length = ctypes.c_int64(0)
-        code = self._library.LGBM_BoosterPredictForMat(
-            *(self._booster, X.ctypes.data, _FLOAT64, n_rows, n_columns, 1, what, first, count),
-            f"num_threads={threads}".encode(),
-            *(ctypes.addressof(length), out.ctypes.data),
-        )
+        with THREADS.held(threads):
+            code = self._library.LGBM_BoosterPredictForMat(
+                *(self._booster, X.ctypes.data, _FLOAT64, n_rows, n_columns, 1, what, first, count),
+                f"num_threads={threads}".encode(),
+                *(ctypes.addressof(length), out.ctypes.data),
+            )
         self._check(code)
         return out
 
@@ -268,10 +270,11 @@ class NativeBooster:
 
     def _slot(self) -> _Slot:
         config = ctypes.c_void_p()
-        code = self._library.LGBM_BoosterPredictForMatSingleRowFastInit(
-            *(self._booster, _NORMAL, 0, -1, _FLOAT64, self.n_columns),
-            *(b"num_threads=1", ctypes.addressof(config)),
-        )
+        with THREADS.held(1):
+            code = self._library.LGBM_BoosterPredictForMatSingleRowFastInit(
+                *(self._booster, _NORMAL, 0, -1, _FLOAT64, self.n_columns),
+                *(b"num_threads=1", ctypes.addressof(config)),
+            )
         self._check(code)
         if config.value is None:
             raise MlwrightError("LightGBM gave no configuration for single rows")
