@@ -443,7 +443,6 @@ def test_the_parameter_that_decides_is_found_to_be_important():
 def test_a_refit_grows_to_the_best_iteration_and_waits_for_no_better_one():
     data = study_data(n=400, n_folds=4)
     costs = Costs(400, 400, data.folds, 2, After())
-    curve = [[i, 1.0] for i in range(1, 201)]
     patient = TrialResult(
         Trial(2, "lightgbm", "native"),
         0.5,
@@ -451,11 +450,33 @@ def test_a_refit_grows_to_the_best_iteration_and_waits_for_no_better_one():
         (100,) * 4,
         10.0,
         np.zeros((400, 1)),
-        told={"curve": curve},
+        told={"fitting": 16.0, "grown": 800},
     )
-    # 0.7 of the folds' 10 s if all were grown again: of that a quarter is not growing, and half of the rest is patience.
-    assert costs.refit_seconds(patient) == pytest.approx(7.0 * (0.25 + 0.75 / 2))
+    # A fold takes 4 s of its learner, all rows 4/3 * 1.05 of that if all were grown again: of it a quarter is not growing,
+    # and half of the rest is patience.
+    assert costs.refit_seconds(patient) == pytest.approx(5.6 * (0.25 + 0.75 / 2))
+    assert costs.refit_seconds(replace(patient, told={"fitting": 16.0})) == pytest.approx(5.6)
+    # Of a trial that tells nothing, half of its time is that of a fold.
     assert costs.refit_seconds(replace(patient, told={})) == pytest.approx(7.0)
+    # As many seconds of refit as this one took are kept for each second more.
+    free = [
+        replace(patient, trial=Trial(number, model, "native"), told={"fitting": 0.0})
+        for number, model in enumerate(BASELINES)
+    ]
+    kept = costs.refit_seconds(patient)
+    assert costs.time_for_trials(100.0, [*free, patient]) == pytest.approx((100 - kept) / (1 + kept / 10 / 2))
+
+
+def test_a_fitted_trial_tells_what_its_refit_is_reckoned_by():
+    data = study_data(n=400, n_folds=2)
+    study = run_study(data, Deadline(60.0), most_trials=4, executor=Local(2))
+    for result in study.results:
+        told = result.told
+        assert 0 <= told["fitting"] <= 2 * told["seconds"] + 0.01  # two side by side
+        assert told["grown"] >= sum(result.n_iterations)
+    nets = [r for r in study.results if r.trial.model == "mlp"]
+    assert nets
+    assert all(0 < len(r.told["curve"]) <= r.told["grown"] for r in nets)
 
 
 def test_detail_is_given_up_before_members_are():

@@ -126,7 +126,7 @@ class MLP(Model):
             valid = None
             if context.valid is not None and context.n_iterations is None:
                 valid = self._valid(target, context)
-            parts, self.n_iterations_ = self._train(rows, valid, target, context)
+            parts, self.n_iterations_, self.curve_ = self._train(rows, valid, target, context)
         self.output_ = np.array([target.scale, target.shift])
         self.weights_, self.biases_ = target.all_classes(parts, self.n_outputs_)
         self._arrange()
@@ -151,7 +151,7 @@ class MLP(Model):
 
     def _train(
         self, rows: Rows, valid: Rows | None, target: _Target, context: FitContext
-    ) -> tuple[list[np.ndarray], int]:
+    ) -> tuple[list[np.ndarray], int, list[tuple[int, float]]]:
         params, n_inputs = self.params, self._inputs.width + self._pieces.width
         members, width = params.get("members", 2), params.get("width", 128)
         members = max(1, min(members, _FIRST_LAYER // max(1, n_inputs * width)))
@@ -169,9 +169,9 @@ class MLP(Model):
             exactly=0 if pointless else context.n_iterations,
         )
         random = generator(context.seed, "mlp")
-        parts, taken = train(rows, valid, target.loss, settings, random, context.stop)
+        parts, taken, curve = train(rows, valid, target.loss, settings, random, context.stop)
         scales, first = parts[0].transpose(0, 2, 1), parts[1]
-        return [first * scales, *parts[2:]], taken
+        return [first * scales, *parts[2:]], taken, curve
 
     def _arrange(self) -> None:
         self.layers_ = Layers.of(

@@ -15,6 +15,7 @@ import numpy as np
 
 from mlwright.core.types import Floats
 from mlwright.models.mlp_losses import Loss
+from mlwright.models.patience import LearningCurve
 
 __all__ = ["Network", "Rows", "Settings", "train"]
 
@@ -191,8 +192,8 @@ def train(
     settings: Settings,
     random: np.random.Generator,
     stop: Callable[[], bool],
-) -> tuple[list[np.ndarray], int]:
-    """Train nets; return the parts of the best averaged ones (as `Network.views` orders them) and the iterations.
+) -> tuple[list[np.ndarray], int, list[tuple[int, float]]]:
+    """Train nets; return the parts of the best averaged ones (as `Network.views` orders them), the iterations, the curve.
 
     The learning rate does not fall: the average over the last batches does what a falling rate would (Polyak and
     Juditsky 1992), and the number of iterations need not be known beforehand.
@@ -207,12 +208,13 @@ def train(
         math.inf,
         0.0,
     )  # the last iteration that was better by more than a trifle; its loss
+    curve = LearningCurve()
     judge = None if valid is None or settings.exactly is not None else _judges(valid)
     n_batches, batches = _batches(n_rows, batch, settings.members, random)
     for iteration in range(1, most + 1):
         for number in range(n_batches):
             if number % _ASKED_EVERY == 0 and stop():
-                return network.views(best), taken
+                return network.views(best), taken, curve.points
             places = next(batches)
             slope = loss.slope_for(
                 rows.targets[places], None if rows.weights is None else rows.weights[places]
@@ -222,6 +224,7 @@ def train(
         found = math.nan
         if judge is not None:
             found = loss.value(network.scores(judge.inputs, network.average), judge.targets, judge.weights)
+            curve.note(iteration, found)
             if iteration == 1:
                 trifle = _TRIFLE * abs(found) if math.isfinite(found) else 0.0
             if found < progress - trifle:
@@ -230,7 +233,7 @@ def train(
             best, taken, lowest = network.average.copy(), iteration, found
         if judge is not None and iteration - moved >= settings.patience:
             break
-    return network.views(best), taken
+    return network.views(best), taken, curve.points
 
 
 def _batch_size(n_rows: int) -> int:

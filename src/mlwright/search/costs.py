@@ -117,7 +117,7 @@ class Costs:
         refit = min(refit, most_kept)
         if self.bag:
             return left - used
-        a_second_more = self._refit_share() / self.workers
+        a_second_more = self._refit_share(results) / self.workers
         return (left - refit - used) / (1 + a_second_more)
 
     def time_for_refit(self, left: float, results: Sequence[TrialResult]) -> float:
@@ -143,12 +143,15 @@ class Costs:
         return max(_LEAST_DETAIL, int(100 * spare / wanted) // _STEP * _STEP)
 
     def refit_seconds(self, result: TrialResult) -> float:
-        """Return how long one thread will take to refit the trial."""
-        return self._refit_share() * result.seconds * _grown_again(result)
+        """Return how long one thread will take to refit the trial.
+
+        A refit is on all rows; where trials see a sample, on as many as they see at least.
+        """
+        return self._seconds_on(self.n_searched, result)
 
     def seconds_on_all_rows(self, result: TrialResult) -> float:
         """Return how long one thread would take to fit the trial on all rows, those left out of a sample included."""
-        return self._share_of(self.n_rows) * result.seconds * _grown_again(result)
+        return self._seconds_on(self.n_rows, result)
 
     def threads(self, n_fits: int) -> int:
         """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
@@ -178,23 +181,29 @@ class Costs:
         a_row = views + sum(models[:_MOST_DEAR])
         return self.after.rows * a_row + detail * min(self.after.shuffled * a_row, self.after.seconds)
 
-    def _refit_share(self) -> float:
-        """Return the seconds that one thread needs for a refit, for each second that the folds took.
+    def _refit_share(self, results: Sequence[TrialResult]) -> float:
+        """Return the seconds that one thread needs for refits, for each second that trials took."""
+        known = [r for r in results[len(BASELINES) :] if r.complete and r.seconds > 0]
+        if not known:
+            return self._rows_on(self.n_searched) / max(1, self.waves)
+        return sum(map(self.refit_seconds, known)) / sum(r.seconds for r in known)
 
-        A refit is on all rows; where trials see a sample, on as many as they see at least.
-        """
-        return self._share_of(self.n_searched)
+    def _seconds_on(self, n_rows: int, result: TrialResult) -> float:
+        """Return how long one thread takes to fit the trial on so many rows, as its folds say."""
+        fitting = result.told.get("fitting")
+        one = result.seconds / max(1, self.waves) if fitting is None else fitting / len(result.n_iterations)
+        return self._rows_on(n_rows) * one * _grown_again(result)
 
-    def _share_of(self, n_rows: int) -> float:
+    def _rows_on(self, n_rows: int) -> float:
+        """Return the seconds that one thread needs for so many rows, for each second that one fold takes."""
         alone = self.threads(len(self.folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 1.0
-        return REFIT_FACTOR * alone / max(1, self.waves) * n_rows / max(1.0, n_fitted)
+        return REFIT_FACTOR * alone * n_rows / max(1.0, n_fitted)
 
 
 def _grown_again(result: TrialResult) -> float:
-    """Return which part of a trial's time its refit takes, which stops at the best iteration and is no more patient."""
-    curve = result.told.get("curve")
-    if not curve or not result.n_iterations:
+    """Return which part of a fold's time its refit takes, which stops at the best iteration and is no more patient."""
+    grown = result.told.get("grown")
+    if not grown:
         return 1.0
-    grown = min(1.0, result.n_iterations[0] / max(1.0, curve[-1][0]))
-    return _BESIDE_GROWING + (1.0 - _BESIDE_GROWING) * grown
+    return _BESIDE_GROWING + (1.0 - _BESIDE_GROWING) * min(1.0, sum(result.n_iterations) / grown)

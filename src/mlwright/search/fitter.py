@@ -47,6 +47,7 @@ class _Fold:
     values: Floats
     model: Model
     view: str
+    seconds: float  # of the learner alone
     curve: list[list[float]] = field(default_factory=list)
 
 
@@ -173,6 +174,8 @@ class Fitter:
             told={
                 "seconds": round(seconds, 3),
                 "memory_mb": _peak_mb(),
+                "fitting": round(sum(outcome.seconds for outcome in outcomes), 4),
+                "grown": sum(map(_grown, outcomes)),
                 "curve": outcomes[0].curve if outcomes else [],
             },
             predicted=predicted,
@@ -226,9 +229,11 @@ class Fitter:
             threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
         )
+        begun = time.monotonic()
         model = self._fitted(
             trial, fit_matrix, target[fit_rows], context, stop_at, kept=data.quality == "bag"
         )
+        seconds = time.monotonic() - begun
         # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
         if not (iterations or model.n_iterations_ or _must_step(trial)) and stop_at.left <= 0:
             raise FitError("its time was over before its first step")
@@ -236,7 +241,8 @@ class Fitter:
         asked = time.monotonic()
         values = member.predict({trial.view: valid_matrix})
         self.costs.note_row(trial.number, (time.monotonic() - asked) / max(1, len(valid_rows)))
-        return _Fold(values, model, f"{trial.view}.{index}", [list(point) for point in model.curve_])
+        curve = [list(point) for point in model.curve_]
+        return _Fold(values, model, f"{trial.view}.{index}", seconds, curve)
 
     def _fitted(
         self,
@@ -380,6 +386,12 @@ def _thinned(
     kept = np.zeros(n_rows, dtype=bool)
     kept[rows] = True
     return [(fit[kept[fit]], valid[kept[valid]]) for fit, valid in folds]
+
+
+def _grown(outcome: _Fold) -> int:
+    """Return how many iterations were grown, those after the best one included."""
+    last = int(outcome.curve[-1][0]) if outcome.curve else 0
+    return max(last, outcome.model.n_iterations_)
 
 
 def _must_step(trial: Trial) -> bool:

@@ -224,7 +224,8 @@ class _Study:
 
     def _worth_starting(self, trial: Trial) -> bool:
         """Return whether a fit of the same learner would likely end in time."""
-        if self._allowed(trial) <= _LEAST_SECONDS and len(self.results) >= self.end.looked_at + _LOOK // 4:
+        short = max(_LEAST_SECONDS, self._usual_seconds(trial))
+        if self._allowed(trial) <= short and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
         return self._allowed(trial) > _LEAST_SECONDS
 

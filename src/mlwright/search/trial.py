@@ -69,7 +69,8 @@ class TrialResult:
         False if the first folds were so poor that the others were left out; then it takes no part in a blend.
     told : dict
         What the clock and the machine said when it was first fitted (``seconds``, ``finished`` in seconds since the
-        search began, ``memory_mb``, ``curve`` of validation losses): a replay repeats it and decides nothing by it.
+        search began, ``memory_mb``, ``fitting`` seconds of all folds' learners and how many iterations they have
+        ``grown``, ``curve`` of validation losses): a replay repeats it and decides nothing by it.
     predicted : ndarray of shape (n_rows, n_outputs)
         Out-of-fold predictions, NaN for rows that no fold validates.
     """
