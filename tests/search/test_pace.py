@@ -8,10 +8,11 @@ import pytest
 from mlwright.core.clock import Deadline
 from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
 from mlwright.execution import Local
+from mlwright.models.lightgbm import LightGBM
 from mlwright.search import StudyData, Trial, TrialResult, run_study
 from mlwright.search.costs import After, Costs
 from mlwright.search.fitter import Fitter
-from mlwright.search.pace import folds_in_time, paced
+from mlwright.search.pace import Paced, folds_in_time, paced
 from mlwright.search.portfolio import portfolio
 from mlwright.search.study_data import fewer_folds, folds_note
 
@@ -38,7 +39,7 @@ class Timed(Fitter):
         super().__init__(data, Local(workers))
         self.seconds = seconds
 
-    def seconds_an_iteration(self, trial):
+    def seconds_an_iteration(self, trial, at_most=math.inf):
         return self.seconds[trial.model]
 
 
@@ -63,7 +64,7 @@ def test_with_hardly_any_time_nothing_is_probed():
     """Loading the learner and fitting a few of its trees would take most of what there is."""
     data = study_data()
     fitter = Fitter(data, Local(2))
-    fitter.seconds_an_iteration = lambda trial: pytest.fail(f"{trial} was probed")
+    fitter.seconds_an_iteration = lambda trial, **_: pytest.fail(f"{trial} was probed")
     assert folds_in_time(fitter, portfolio(data.task, data.schema, data.y), 3.0) == 2
 
 
@@ -124,6 +125,18 @@ def test_what_lightgbm_needed_says_how_long_the_next_will_take():
     assert paced(fitter, trial, known, 0.3).trial is None
     quick = [result_of(2, "lightgbm", 1.0, iterations=(10, 10))]
     assert paced(fitter, trial, quick, 2.3).trial == trial
+
+
+def test_a_probe_that_takes_longer_than_the_trial_may_is_given_up(monkeypatch):
+    fitter = Fitter(study_data(n_folds=2), Local(2))
+    trial = Trial(3, "lightgbm", "native", {"learning_rate": 0.05})
+    fitted = []
+    kept = LightGBM.fit
+    monkeypatch.setattr(LightGBM, "fit", lambda self, *given: fitted.append(1) or kept(self, *given))
+    assert math.isfinite(fitter.seconds_an_iteration(trial))
+    assert len(fitted) == 3
+    assert paced(fitter, trial, [], 0.0) == Paced(None, math.inf)
+    assert len(fitted) == 4
 
 
 def test_time_is_kept_for_the_blend_and_not_for_the_dearest():

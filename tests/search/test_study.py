@@ -268,14 +268,14 @@ def test_time_for_the_refit_is_kept_as_the_folds_say():
         for i, (model, seconds) in enumerate([("dummy", 1.0), ("linear", 2.0), ("lightgbm", 10.0)])
     ]
     # Two folds at a time of 300 rows: a second of all folds is 1/2 * 4/3 * 1.05 = 0.7 s of one thread on 400 rows.
-    # The boosting takes 7 s, the baselines beside it 0.7 + 1.4 s; each further second costs 0.35 s of refit.
-    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1) / 1.35)
+    # The boosting takes 7 s, the baselines 0.7 + 1.4 s on the other thread; each further second costs 0.35 s of refit.
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7) / 1.35)
     assert costs.time_for_trials(5.0, results) < 0
     costs = Costs(400, 400, data.folds, 2, After(1_000, 50_000))
     for of, seconds in {"native": 1e-3, 0: 0.0, 1: 1e-3, 2: 2e-3}.items():
         costs.note_row(of, seconds)
     # 1,000 rows of 4 ms each, and importances that are cut off at 5 s instead of 200 s.
-    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 2.1 - 4 - 5) / 1.35)
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 7 - 4 - 5) / 1.35)
 
 
 def test_what_is_looked_at_afterwards_is_cut_to_the_time_that_is_left():
@@ -284,10 +284,41 @@ def test_what_is_looked_at_afterwards_is_cut_to_the_time_that_is_left():
     costs = Costs(400, 400, data.folds, 2, After(1_000, 1_000))
     costs.note_row("native", 1e-3)
     costs.note_row(2, 2e-3)
-    # The refit takes 3.5 s on two threads, 1,000 rows 3 s, and 1,000 shuffled ones 3 s as well.
-    assert costs.detail(100.0, [result]) == 100
-    assert costs.detail(3.5 + 3.0 + 1.6, [result]) == 50  # 53 in whole steps
-    assert costs.detail(0.0, [result]) == 10
+    # The refit takes 7 s, 1,000 rows 3 s, and 1,000 shuffled ones 3 s as well.
+    assert costs.detail(100.0, [result], []) == 100
+    assert costs.detail(7.0 + 3.0 + 1.6, [result], []) == 50  # 53 in whole steps
+    assert costs.detail(0.0, [result], []) == 10
+    # Two seeds are on two threads, and rows take 5 s; with a baseline beside them, each thread has 1.4 s more.
+    linear = replace(result, trial=Trial(1, "linear", "native"), seconds=4.0)
+    assert costs.detail(7.0 + 5.0 + 2.65, [result], [], n_seeds=2) == 50
+    assert costs.detail(7.0 + 1.4 + 5.0 + 2.65, [result], [linear], n_seeds=2) == 50
+
+
+def test_refits_are_side_by_side_unless_one_has_all_threads():
+    data = study_data(n=400, n_folds=4)
+    costs = Costs(400, 400, data.folds, 2, After())
+    assert costs.refitting([3.0, 2.0], [1.0]) == 3.0
+    assert costs.refitting([3.0, 4.0], [1.0]) == 4.0
+    assert costs.refitting([], []) == 0.0
+    costs = Costs(100_000, 100_000, data.folds, 2, After())
+    assert costs.refitting([8.0], [1.0]) == 4.0 + 1.0
+
+
+def test_baselines_are_refitted_beside_the_blend_and_are_those_of_a_refit_alone():
+    data = study_data(n=300)
+    study = run_study(data, Deadline(30.0), most_trials=3, executor=Local(2))
+    fitter = Fitter(data, Local(2))
+    fitter.use_folds(len(data.folds))
+    linear, boosted = study.results[1], study.results[2]
+    fitter.refit([(boosted, 1.0)], beside=[linear])
+    fitted = []
+    fitter._fitted = lambda trial, *_, **__: fitted.append(trial)  # nothing is fitted twice
+    (member,) = fitter.refit([(linear, 1.0)])[0].members
+    assert not fitted
+    (alone,) = Fitter(data, Local(1)).refit([(linear, 1.0)])[0].members
+    assert json.dumps(member.model.state().tree) == json.dumps(alone.model.state().tree)
+    for name, values in alone.model.state().arrays.items():
+        np.testing.assert_array_equal(member.model.state().arrays[name], values)
 
 
 def test_a_score_without_meaning_survives_the_journal(tmp_path):

@@ -131,11 +131,24 @@ class Costs:
         after = self._seconds_after(likely, detail=_LEAST_DETAIL / 100)
         return self.bag or self._seconds_to_refit(likely) + after <= left
 
-    def detail(self, left: float, chosen: Sequence[TrialResult], n_seeds: int = 1) -> int:
-        """Return which percent of the shuffled rows there will be time for once the chosen are refitted: 10 to 100."""
+    def detail(
+        self, left: float, chosen: Sequence[TrialResult], others: Sequence[TrialResult], n_seeds: int = 1
+    ) -> int:
+        """Return which percent of the shuffled rows there will be time for once all are refitted: 10 to 100.
+
+        Parameters
+        ----------
+        left : float
+            Seconds.
+        chosen, others : sequence of TrialResult
+            The blend, and the baselines that are not in it.
+        n_seeds : int
+            How often the blend's are refitted.
+        """
+        beside = [self.refit_seconds(r) for r in others]
         a_row = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in chosen})
         a_row += n_seeds * sum(self.row_seconds.get(r.trial.number, 0.0) for r in chosen)
-        refit = 0.0 if self.bag else n_seeds * sum(self.refit_seconds(r) for r in chosen) / self.workers
+        refit = 0.0 if self.bag else self.refitting([self.refit_seconds(r) for r in chosen] * n_seeds, beside)
         spare = min(left - refit - self.after.rows * a_row, self.after.seconds)
         wanted = self.after.shuffled * a_row
         if wanted <= max(0.0, spare):
@@ -157,6 +170,16 @@ class Costs:
         """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
         return self.workers if n_fits == 1 and self.n_rows >= _ROWS_FOR_THREADS else 1
 
+    def refitting(self, members: Sequence[float], baselines: Sequence[float]) -> float:
+        """Return how long all workers take for refits that take one thread so many seconds each.
+
+        They are side by side, unless there is but one member that has all threads.
+        """
+        if self.threads(len(members)) > 1:
+            return sum(members) / self.workers + sum(baselines)
+        every = [*members, *baselines]
+        return max(sum(every) / self.workers, max(every, default=0.0))
+
     @property
     def waves(self) -> int:
         """How often all workers together must fit a fold until all folds are fitted."""
@@ -168,11 +191,11 @@ class Costs:
         others = [r for r in whole if r.trial.number >= len(BASELINES)]
         costs = sorted(map(self.refit_seconds, others), reverse=True)
         members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
-        linear = sum(self.refit_seconds(r) for r in whole[: len(BASELINES)])
+        baselines = [self.refit_seconds(r) for r in whole if r.trial.number < len(BASELINES)]
         views = sum(
             self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}
         )
-        return max(sum(members) / self.workers, max(members, default=0.0)) + linear + views
+        return self.refitting(members, baselines) + views
 
     def _seconds_after(self, results: Sequence[TrialResult], detail: float = 1.0) -> float:
         """Return what the rows to predict afterwards will take with about the slowest blend that may come."""

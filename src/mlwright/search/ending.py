@@ -109,7 +109,8 @@ class Ending:
         after = costs.time_for_refit(self.deadline.left, self.results) - refit
         if affordable(self.data, chosen, after / self.fitter.executor.workers):
             choices["unstopped"] = 1
-        detail = costs.detail(self.deadline.left, [r for r, _ in chosen], choices["seeds"])
+        others = self._other_baselines(chosen)
+        detail = costs.detail(self.deadline.left, [r for r, _ in chosen], others, choices["seeds"])
         if detail < 100:
             choices["detail"] = detail
         if self.journal is not None:
@@ -202,11 +203,9 @@ class Ending:
         if self.data.rows is None:
             return None
         costs = self.fitter.costs
-        members = {r.trial.number: costs.seconds_on_all_rows(r) for r, _ in chosen}
-        others = [r for r in self.results[: len(BASELINES)] if r.trial.number not in members]
-        # Members are refitted side by side, but a lone one has one thread; the baselines come after them.
-        seconds = max(sum(members.values()) / costs.workers, max(members.values(), default=0.0))
-        seconds += sum(map(costs.seconds_on_all_rows, others))
+        members = [costs.seconds_on_all_rows(r) for r, _ in chosen]
+        others = [costs.seconds_on_all_rows(r) for r in self._other_baselines(chosen)]
+        seconds = costs.refitting(members, others)
         spare = max(0.0, costs.time_for_refit(self.deadline.left, self.results)) / costs.workers
         share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))
@@ -244,8 +243,18 @@ class Ending:
         bagged = fitter.bag(chosen) if data.quality == "bag" else None
         fitter.forget_folds()
         rows = rows_of_refit(data, choices)
-        blended, plans = bagged or fitter.refit(chosen, n_seeds=choices.get("seeds", 1), rows=rows)
+        blended, plans = bagged or fitter.refit(
+            chosen, n_seeds=choices.get("seeds", 1), rows=rows, beside=self._other_baselines(chosen)
+        )
         return predicted, Ensemble(blended.members, calibration, bounds=data.bounds), plans
+
+    def _other_baselines(self, chosen: Sequence[tuple[TrialResult, float]]) -> list[TrialResult]:
+        """Return the baselines that are refitted beside the blend."""
+        return [
+            r
+            for r in self.results
+            if _is_baseline(r) and r.complete and all(r is not other for other, _ in chosen)
+        ]
 
     def _latency(self, choices: Mapping[str, int], predicted: Floats) -> Latency | None:
         """Return what the clock told, beside the out-of-fold scores with and without thinning."""

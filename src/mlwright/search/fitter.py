@@ -181,8 +181,11 @@ class Fitter:
             predicted=predicted,
         )
 
-    def seconds_an_iteration(self, trial: Trial) -> float:
-        """Return what one iteration takes on the first fold: from a few of them, without what comes before the first."""
+    def seconds_an_iteration(self, trial: Trial, at_most: float = math.inf) -> float:
+        """Return what one iteration takes on the first fold: from a few of them, without what comes before the first.
+
+        Infinity if looking takes more than `at_most` seconds, after which it looks no further.
+        """
         plan, matrix, _ = self._matrices(trial.view, 0)
         rows = self.folds[0][0]
         target = linked(self.data.y, trial.link)[rows]
@@ -201,6 +204,8 @@ class Fitter:
             start = time.monotonic()
             kind(**trial.params).fit(matrix, target, context)
             took.append(time.monotonic() - start)
+            if sum(took) > at_most:
+                return math.inf
         return max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
 
     def _fold(
@@ -313,9 +318,16 @@ class Fitter:
         self._cached_bytes = 0
 
     def refit(
-        self, chosen: Sequence[tuple[TrialResult, float]], *, n_seeds: int = 1, rows: Ints | None = None
+        self,
+        chosen: Sequence[tuple[TrialResult, float]],
+        *,
+        n_seeds: int = 1,
+        rows: Ints | None = None,
+        beside: Sequence[TrialResult] = (),
     ) -> tuple[Ensemble, dict[str, FeaturePlan]]:
         """Fit the chosen trials on all rows, or on `rows`, each with `n_seeds` seeds; no clock decides how long.
+
+        Those `beside` them are fitted as well, for a later call, where one thread a fit leaves room for it.
 
         Raises
         ------
@@ -326,16 +338,18 @@ class Fitter:
         columns = data.columns if rows is None else take(data.columns, rows)
         y = data.y if rows is None else data.y[rows]
         weights = data.weights if rows is None else self._weights(rows)
-        for view in sorted({result.trial.view for result, _ in chosen} - set(self._full)):
-            plan = self._plan(view)
-            seed = seeds.derive(data.seed, "plan", view, "all")
-            self._full[view] = plan, plan.fit_batch(columns, y, n_classes=self.n_classes, seed=seed)
         wanted = [
             (result, weight / copies, copy)
             for result, weight in chosen
             for copies in (n_seeds if draws_by_seed(result.trial) else 1,)
             for copy in range(copies)
         ]
+        n_threads = self.costs.threads(len(wanted))
+        others = [(result, 0.0, 0) for result in beside] if n_threads == 1 else []
+        for view in sorted({result.trial.view for result, _, _ in (*wanted, *others)} - set(self._full)):
+            plan = self._plan(view)
+            seed = seeds.derive(data.seed, "plan", view, "all")
+            self._full[view] = plan, plan.fit_batch(columns, y, n_classes=self.n_classes, seed=seed)
 
         def fit(item: tuple[TrialResult, float, int]) -> Member:
             result, weight, copy = item
@@ -350,7 +364,7 @@ class Fitter:
                 categorical=plan.categorical,
                 weights=weights,
                 n_iterations=iterations_to_refit(kind, result.n_iterations),
-                threads=self.costs.threads(len(wanted)),
+                threads=n_threads,
                 seed=seeds.derive(data.seed, "refit", trial.number, *([copy] if copy else [])),
             )
             try:
@@ -360,7 +374,11 @@ class Fitter:
             self._refitted[trial.number, copy] = model
             return Member(trial.view, model, weight, trial.link)
 
-        members = self.executor.map(fit, wanted)
+        # The longest first: then no worker is left with it when the others are done.
+        every = [*wanted, *others]
+        order = sorted(range(len(every)), key=lambda place: -self.costs.refit_seconds(every[place][0]))
+        fitted = dict(zip(order, self.executor.map(fit, [every[place] for place in order]), strict=True))
+        members = [fitted[place] for place in range(len(wanted))]
         return Ensemble(members, bounds=data.bounds), {
             member.view: self._full[member.view][0] for member in members
         }

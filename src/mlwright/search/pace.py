@@ -34,6 +34,7 @@ _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
 _LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
 _WORTH = 0.6  # of what a proposal usually takes; cut off before that it would tell nothing
+_MOST_PROBED = 0.1  # of the time left, to see how many folds there is time for
 _LEAST_TO_PROBE = 4.0  # seconds: of less, loading the learner and the probe would take too large a part
 
 
@@ -80,7 +81,11 @@ def folds_in_time(fitter: Fitter, planned: Sequence[Trial], left: float) -> int:
         return n_folds
     if left < _LEAST_TO_PROBE or goes_apart(fitter.data, trial):  # the probe itself could be killed
         return fewer[0]
-    one = fitter.seconds_an_iteration(trial) * _TYPICAL / trial.params["learning_rate"]
+    one = (
+        fitter.seconds_an_iteration(trial, at_most=_MOST_PROBED * left)
+        * _TYPICAL
+        / trial.params["learning_rate"]
+    )
     views = _VIEWS * fitter.costs.view_seconds.get(trial.view, 0.0) * fitter.costs.n_searched
     rounds = _WISHED_SHARE * left / max(1e-9, _WISHED * one + views)
     if -(-n_folds // workers) <= rounds:
@@ -110,10 +115,12 @@ def paced(fitter: Fitter, trial: Trial, results: Sequence[TrialResult], share: f
         return Paced(trial)
     if goes_apart(fitter.data, trial):  # the probe itself could be killed; the clock stops the fit
         return Paced(trial)
-    one = fitter.seconds_an_iteration(trial)
+    one = fitter.seconds_an_iteration(trial, at_most=share)
     expected = one * fitter.costs.waves * _length(trial, results) / rate
     if expected <= share:
         return Paced(trial, expected)
+    if not math.isfinite(one):
+        return Paced(None, one)
     faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
     least = expected * rate / faster
     if least > _HOPELESSLY_LONG * share:

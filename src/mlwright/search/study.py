@@ -205,9 +205,8 @@ class _Study:
         if trial.number < len(self.planned):
             with_steps = paced(self.fitter, trial, self.results, share)
             if with_steps.trial is None:
-                message = (
-                    f"trial {trial.number} ({trial.model}) would take {with_steps.seconds:.0f} s: left out"
-                )
+                long = f"{with_steps.seconds:.0f} s" if math.isfinite(with_steps.seconds) else "far too long"
+                message = f"trial {trial.number} ({trial.model}) would take {long}: left out"
                 self.listener(Event("note", message))
                 return None
             trial = with_steps.trial
