@@ -35,12 +35,12 @@ def study_data(n=_LONG, n_folds=5, share=0.5):
 class Timed(Fitter):
     """A fitter whose probes say what the test says, by the learner."""
 
-    def __init__(self, data, seconds, workers=2):
+    def __init__(self, data, seconds, workers=2, *, before=0.0):
         super().__init__(data, Local(workers))
-        self.seconds = seconds
+        self.seconds, self.before = seconds, before
 
-    def seconds_an_iteration(self, trial, at_most=math.inf):
-        return self.seconds[trial.model]
+    def probe(self, trial, at_most=math.inf):
+        return self.before, self.seconds[trial.model]
 
 
 def n_folds(data, left, *, an_iteration=0.01, workers=2):
@@ -64,7 +64,7 @@ def test_with_hardly_any_time_nothing_is_probed():
     """Loading the learner and fitting a few of its trees would take most of what there is."""
     data = study_data()
     fitter = Fitter(data, Local(2))
-    fitter.seconds_an_iteration = lambda trial, **_: pytest.fail(f"{trial} was probed")
+    fitter.probe = lambda trial, **_: pytest.fail(f"{trial} was probed")
     assert folds_in_time(fitter, portfolio(data.task, data.schema, data.y), 3.0) == 2
 
 
@@ -127,13 +127,38 @@ def test_what_lightgbm_needed_says_how_long_the_next_will_take():
     assert paced(fitter, trial, quick, 2.3).trial == trial
 
 
+def test_what_comes_before_the_first_iteration_is_no_time_to_grow_in():
+    trial, known = Trial(3, "catboost", "encoded", {"learning_rate": 0.05}), [result_of(2, "lightgbm", 1.0)]
+    fitter = Timed(study_data(n_folds=2), {"catboost": 0.01}, before=0.4)
+    assert paced(fitter, trial, known, 5.1).trial == trial
+    assert paced(fitter, trial, known, 5.1).seconds == pytest.approx(5.0)
+    larger = paced(fitter, trial, known, 2.7).trial  # 2.3 s for 4.6 s of iterations
+    assert larger is not None
+    assert larger.params["learning_rate"] == pytest.approx(0.1)
+    assert paced(fitter, trial, known, 0.4).trial is None
+
+
+def test_views_that_are_not_there_yet_are_reckoned_up():
+    data = study_data(n_folds=5)
+    fitter = Fitter(data, Local(2))
+    assert fitter.seconds_to_prepare("native") == 0.0  # nothing is known
+    fitter._matrices("native", 0)
+    a_fold = fitter.costs.view_seconds["native"] * len(data.folds[0][0])
+    assert fitter.seconds_to_prepare("native") == pytest.approx(2 * a_fold)
+    for index in range(1, 5):
+        fitter._matrices("native", index)
+    assert fitter.seconds_to_prepare("native") == 0.0
+
+
 def test_a_probe_that_takes_longer_than_the_trial_may_is_given_up(monkeypatch):
     fitter = Fitter(study_data(n_folds=2), Local(2))
     trial = Trial(3, "lightgbm", "native", {"learning_rate": 0.05})
     fitted = []
     kept = LightGBM.fit
     monkeypatch.setattr(LightGBM, "fit", lambda self, *given: fitted.append(1) or kept(self, *given))
-    assert math.isfinite(fitter.seconds_an_iteration(trial))
+    before, an_iteration = fitter.probe(trial)
+    assert before >= 0
+    assert 0 <= an_iteration < math.inf
     assert len(fitted) == 3
     assert paced(fitter, trial, [], 0.0) == Paced(None, math.inf)
     assert len(fitted) == 4

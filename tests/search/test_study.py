@@ -301,7 +301,7 @@ def test_refits_are_side_by_side_unless_one_has_all_threads():
     assert costs.refitting([3.0, 4.0], [1.0]) == 4.0
     assert costs.refitting([], []) == 0.0
     costs = Costs(100_000, 100_000, data.folds, 2, After())
-    assert costs.refitting([8.0], [1.0]) == 4.0 + 1.0
+    assert costs.refitting([8.0], [1.0]) == 9.0
 
 
 def test_baselines_are_refitted_beside_the_blend_and_are_those_of_a_refit_alone():

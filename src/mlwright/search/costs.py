@@ -173,10 +173,10 @@ class Costs:
     def refitting(self, members: Sequence[float], baselines: Sequence[float]) -> float:
         """Return how long all workers take for refits that take one thread so many seconds each.
 
-        They are side by side, unless there is but one member that has all threads.
+        They are side by side, but for a lone member that has all threads; not every learner is quicker by them.
         """
         if self.threads(len(members)) > 1:
-            return sum(members) / self.workers + sum(baselines)
+            return sum(members) + sum(baselines)
         every = [*members, *baselines]
         return max(sum(every) / self.workers, max(every, default=0.0))
 

@@ -181,10 +181,10 @@ class Fitter:
             predicted=predicted,
         )
 
-    def seconds_an_iteration(self, trial: Trial, at_most: float = math.inf) -> float:
-        """Return what one iteration takes on the first fold: from a few of them, without what comes before the first.
+    def probe(self, trial: Trial, at_most: float = math.inf) -> tuple[float, float]:
+        """Return what comes before the first iteration on the first fold, and what each takes, in seconds.
 
-        Infinity if looking takes more than `at_most` seconds, after which it looks no further.
+        Both are infinite if looking takes more than `at_most` seconds, after which it looks no further.
         """
         plan, matrix, _ = self._matrices(trial.view, 0)
         rows = self.folds[0][0]
@@ -205,8 +205,16 @@ class Fitter:
             kind(**trial.params).fit(matrix, target, context)
             took.append(time.monotonic() - start)
             if sum(took) > at_most:
-                return math.inf
-        return max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
+                return math.inf, math.inf
+        one = max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
+        return max(0.0, took[-2] - _PROBES[-2] * one), one
+
+    def seconds_to_prepare(self, view: str) -> float:
+        """Return how long it will take until the view's matrices of all folds are there, once those of one are."""
+        missing = sum((view, index) not in self._cache for index in range(len(self.folds)))
+        n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 0.0
+        waves = -(-missing // self.executor.workers)
+        return waves * n_fitted * self.costs.view_seconds.get(view, 0.0)
 
     def _fold(
         self,

@@ -18,7 +18,7 @@ from mlwright.search.memory import goes_apart
 from mlwright.search.study_data import telling_rows
 from mlwright.search.trial import Trial, TrialResult
 
-__all__ = ["BOOSTING", "Paced", "folds_in_time", "paced", "share_of_proposal"]
+__all__ = ["BOOSTING", "LAST_SHARE", "Paced", "folds_in_time", "paced", "share_of_proposal"]
 
 BOOSTING = ("lightgbm", "catboost")
 # Iterations times the learning rate, up to the best one: typically, and those of others as multiples of LightGBM's first.
@@ -32,7 +32,7 @@ _WISHED = 25  # trials that take as long as LightGBM's first
 _WISHED_SHARE = 0.5  # of the time
 _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
-_LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
+LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
 _WORTH = 0.6  # of what a proposal usually takes; cut off before that it would tell nothing
 _MOST_PROBED = 0.1  # of the time left, to see how many folds there is time for
 _LEAST_TO_PROBE = 4.0  # seconds: of less, loading the learner and the probe would take too large a part
@@ -81,11 +81,8 @@ def folds_in_time(fitter: Fitter, planned: Sequence[Trial], left: float) -> int:
         return n_folds
     if left < _LEAST_TO_PROBE or goes_apart(fitter.data, trial):  # the probe itself could be killed
         return fewer[0]
-    one = (
-        fitter.seconds_an_iteration(trial, at_most=_MOST_PROBED * left)
-        * _TYPICAL
-        / trial.params["learning_rate"]
-    )
+    before, an_iteration = fitter.probe(trial, at_most=_MOST_PROBED * left)
+    one = before + an_iteration * _TYPICAL / trial.params["learning_rate"]
     views = _VIEWS * fitter.costs.view_seconds.get(trial.view, 0.0) * fitter.costs.n_searched
     rounds = _WISHED_SHARE * left / max(1e-9, _WISHED * one + views)
     if -(-n_folds // workers) <= rounds:
@@ -115,17 +112,17 @@ def paced(fitter: Fitter, trial: Trial, results: Sequence[TrialResult], share: f
         return Paced(trial)
     if goes_apart(fitter.data, trial):  # the probe itself could be killed; the clock stops the fit
         return Paced(trial)
-    one = fitter.seconds_an_iteration(trial, at_most=share)
-    expected = one * fitter.costs.waves * _length(trial, results) / rate
-    if expected <= share:
-        return Paced(trial, expected)
-    if not math.isfinite(one):
-        return Paced(None, one)
-    faster = round(min(_HIGHEST_RATE, rate * expected / share) if share > 0 else _HIGHEST_RATE, 3)
-    least = expected * rate / faster
-    if least > _HOPELESSLY_LONG * share:
-        return Paced(None, least)
-    return Paced(replace(trial, params={**trial.params, "learning_rate": max(rate, faster)}), least)
+    before, an_iteration = (fitter.costs.waves * seconds for seconds in fitter.probe(trial, at_most=share))
+    growing, spare = an_iteration * _length(trial, results) / rate, share - before
+    if growing <= spare:
+        return Paced(trial, before + growing)
+    if not math.isfinite(growing):
+        return Paced(None, growing)
+    faster = max(rate, round(min(_HIGHEST_RATE, rate * growing / spare) if spare > 0 else _HIGHEST_RATE, 3))
+    least = growing * rate / faster
+    if least > _HOPELESSLY_LONG * spare:
+        return Paced(None, before + least)
+    return Paced(replace(trial, params={**trial.params, "learning_rate": faster}), before + least)
 
 
 def _length(trial: Trial, results: Sequence[TrialResult]) -> float:
@@ -160,5 +157,5 @@ def share_of_proposal(left: float, usual: float, *, part: float) -> float:
     >>> share_of_proposal(2.5, 3.0, part=0.4), share_of_proposal(1.5, 3.0, part=0.4)
     (2.25, 0.0)
     """
-    share = max(part * left, min(_LAST_SHARE * left, usual))
+    share = max(part * left, min(LAST_SHARE * left, usual))
     return share if share >= _WORTH * usual else 0.0

@@ -21,7 +21,7 @@ from mlwright.search.costs import After
 from mlwright.search.ending import Ending, failure
 from mlwright.search.fitter import Fitter
 from mlwright.search.memory import fits_into_memory
-from mlwright.search.pace import BOOSTING, folds_in_time, paced, share_of_proposal
+from mlwright.search.pace import BOOSTING, LAST_SHARE, folds_in_time, paced, share_of_proposal
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
 from mlwright.search.result import StudyResult
@@ -210,6 +210,10 @@ class _Study:
                 self.listener(Event("note", message))
                 return None
             trial = with_steps.trial
+        # What a view takes to prepare is for all trials that see it, and no part of the first one's share.
+        share = max(
+            share, min(share + self.fitter.seconds_to_prepare(trial.view), LAST_SHARE * self._time_left())
+        )
         result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
         return result
