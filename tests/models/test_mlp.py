@@ -228,6 +228,27 @@ def test_inputs_of_a_tiny_unit_stay_bounded():
     )
 
 
+def test_a_first_iteration_that_would_take_too_long_is_given_up():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(6_000, 3))
+    y = (X[:, 0] > 0).astype(float)
+    asked = []
+    context = FitContext(
+        BINARY, valid=(X, y), over_within=lambda seconds: asked.append(seconds) or True, seed=3
+    )
+    model = MLP(width=16).fit(X, y, context)
+    assert len(asked) == 1
+    assert asked[0] > 0
+    assert model.n_iterations_ == 0
+    # Once an iteration is there, only the clock stops it.
+    asked.clear()
+    context = FitContext(
+        BINARY, valid=(X, y), over_within=lambda seconds: asked.append(seconds) or False, seed=3
+    )
+    assert MLP(width=16, max_iterations=3).fit(X, y, context).n_iterations_ > 0
+    assert len(asked) == 1
+
+
 def test_a_stopped_fit_keeps_what_whole_iterations_gave():
     X, y = training(BINARY, 1000)
     asked = []

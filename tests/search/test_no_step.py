@@ -12,6 +12,7 @@ from mlwright.data.schema import TaskKind
 from mlwright.execution import Local
 from mlwright.metrics import of
 from mlwright.models.base import FitContext
+from mlwright.models.mlp import MLP
 from mlwright.search import TrialResult, run_study
 from mlwright.search.apart import fit_apart, stop_by
 from mlwright.search.conform import conform
@@ -143,3 +144,15 @@ def test_a_fit_in_a_process_of_its_own_steps_where_it_must(monkeypatch):
     ]
     assert steps[0] >= 1
     assert steps[1] == 0
+
+
+def test_a_trial_that_gives_up_before_its_first_step_has_predicted_nothing(monkeypatch):
+    def fit(self, X, y, context):
+        assert not context.over_within(1.0)
+        assert context.over_within(1e9)
+        self.n_iterations_ = 0
+        return self
+
+    monkeypatch.setattr(MLP, "fit", fit)
+    result = Fitter(study_data(n=200), Local(1)).trial(Trial(7, "mlp", "linear"), Deadline(600.0))
+    assert result.told["failed"] == "its time was over before its first step"

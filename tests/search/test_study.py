@@ -297,11 +297,25 @@ def test_what_is_looked_at_afterwards_is_cut_to_the_time_that_is_left():
 def test_refits_are_side_by_side_unless_one_has_all_threads():
     data = study_data(n=400, n_folds=4)
     costs = Costs(400, 400, data.folds, 2, After())
-    assert costs.refitting([3.0, 2.0], [1.0]) == 3.0
-    assert costs.refitting([3.0, 4.0], [1.0]) == 4.0
-    assert costs.refitting([], []) == 0.0
+    assert costs.refitting([3.0, 2.0, 1.0], 2) == 3.0
+    assert costs.refitting([3.0, 4.0, 1.0], 1) == 4.0
+    assert costs.refitting([], 0) == 0.0
     costs = Costs(100_000, 100_000, data.folds, 2, After())
-    assert costs.refitting([8.0], [1.0]) == 9.0
+    assert costs.refitting([8.0, 1.0], 1) == 9.0
+    assert costs.refitting([8.0, 1.0], 2) == 8.0
+
+
+def test_a_baseline_in_the_blend_is_reckoned_up_once():
+    data = study_data(n=400, n_folds=4)
+    costs = Costs(400, 400, data.folds, 2, After())
+    results = [
+        TrialResult(Trial(i, model, "native"), 0.5, (0.5,), (1,), seconds, np.zeros((400, 1)))
+        for i, (model, seconds) in enumerate([("dummy", 0.0), ("linear", 10.0), ("lightgbm", 10.0)])
+    ]
+    # Each takes 7 s of a thread: side by side, 7 s.
+    assert costs.fits(7.1, results, results[1:])
+    assert not costs.fits(6.9, results, results[1:])
+    assert costs.fits(7.1, results, results[2:])
 
 
 def test_baselines_are_refitted_beside_the_blend_and_are_those_of_a_refit_alone():

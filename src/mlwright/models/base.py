@@ -25,6 +25,10 @@ def _never() -> bool:
     return False
 
 
+def _never_within(seconds: float) -> bool:  # noqa: ARG001 - the seam's
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class FitContext:
     """All that a fit gets besides the matrix and the target.
@@ -47,6 +51,8 @@ class FitContext:
         Fit exactly so many iterations and do not stop early: a refit, or a replay of a recorded fit.
     stop : callable
         True when time is up; asked after each iteration. A fit that stops keeps what it has.
+    over_within : callable
+        True when so many seconds more are too many: a learner whose first iteration would take them may give up at once.
     threads : int
         Cores that the fit may use.
     seed : int
@@ -61,6 +67,7 @@ class FitContext:
     valid_weights: Floats | None = None
     n_iterations: int | None = None
     stop: Callable[[], bool] = field(default=_never)
+    over_within: Callable[[float], bool] = field(default=_never_within)
     threads: int = 1
     seed: int = 0
 

@@ -169,7 +169,9 @@ class MLP(Model):
             exactly=0 if pointless else context.n_iterations,
         )
         random = generator(context.seed, "mlp")
-        parts, taken, curve = train(rows, valid, target.loss, settings, random, context.stop)
+        parts, taken, curve = train(
+            rows, valid, target.loss, settings, random, context.stop, context.over_within
+        )
         scales, first = parts[0].transpose(0, 2, 1), parts[1]
         return [first * scales, *parts[2:]], taken, curve
 

@@ -6,6 +6,7 @@ All sums are taken in one order, so the same seed gives the same bits; the calle
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -192,11 +193,13 @@ def train(
     settings: Settings,
     random: np.random.Generator,
     stop: Callable[[], bool],
+    over_within: Callable[[float], bool],
 ) -> tuple[list[np.ndarray], int, list[tuple[int, float]]]:
     """Train nets; return the parts of the best averaged ones (as `Network.views` orders them), the iterations, the curve.
 
     The learning rate does not fall: the average over the last batches does what a falling rate would (Polyak and
-    Juditsky 1992), and the number of iterations need not be known beforehand.
+    Juditsky 1992), and the number of iterations need not be known beforehand. A first iteration that will take longer than
+    is left is given up early.
     """
     sizes = [rows.inputs.shape[1], *settings.hidden, rows.targets.shape[1]]
     network = Network(sizes, settings.members, loss.first, random)
@@ -211,9 +214,17 @@ def train(
     curve = LearningCurve()
     judge = None if valid is None or settings.exactly is not None else _judges(valid)
     n_batches, batches = _batches(n_rows, batch, settings.members, random)
+    begun = time.monotonic()
+
+    def to_go(number: int) -> float:
+        """Return how long the rest of the first iteration will take after so many batches."""
+        return (time.monotonic() - begun) * (n_batches / number - 1)
+
     for iteration in range(1, most + 1):
         for number in range(n_batches):
-            if number % _ASKED_EVERY == 0 and stop():
+            if number % _ASKED_EVERY == 0 and (
+                stop() or (taken == 0 < number and over_within(to_go(number)))
+            ):
                 return network.views(best), taken, curve.points
             places = next(batches)
             slope = loss.slope_for(

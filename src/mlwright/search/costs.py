@@ -112,8 +112,9 @@ class Costs:
         """
         refit, used = self._seconds_to_refit(results), self._seconds_after(results)
         if blended:
-            likely = [*results[: len(BASELINES)], *blended]
-            refit, used = min(refit, _MARGIN * self._seconds_to_refit(likely)), self._seconds_after(likely)
+            likely = _with_baselines(results, blended)
+            refit = min(refit, _MARGIN * self._seconds_to_refit(likely, len(blended)))
+            used = self._seconds_after(likely)
         refit = min(refit, most_kept)
         if self.bag:
             return left - used
@@ -126,10 +127,10 @@ class Costs:
 
     def fits(self, left: float, results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> bool:
         """Return whether the blend and the baselines can be refitted, and predict what they have to, in the seconds left."""
-        likely = [*results[: len(BASELINES)], *blended]
+        likely = _with_baselines(results, blended)
         # Rather less detail than a poorer blend.
         after = self._seconds_after(likely, detail=_LEAST_DETAIL / 100)
-        return self.bag or self._seconds_to_refit(likely) + after <= left
+        return self.bag or self._seconds_to_refit(likely, len(blended)) + after <= left
 
     def detail(
         self, left: float, chosen: Sequence[TrialResult], others: Sequence[TrialResult], n_seeds: int = 1
@@ -145,10 +146,12 @@ class Costs:
         n_seeds : int
             How often the blend's are refitted.
         """
-        beside = [self.refit_seconds(r) for r in others]
         a_row = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in chosen})
         a_row += n_seeds * sum(self.row_seconds.get(r.trial.number, 0.0) for r in chosen)
-        refit = 0.0 if self.bag else self.refitting([self.refit_seconds(r) for r in chosen] * n_seeds, beside)
+        fits = [*list(chosen) * n_seeds, *others]
+        refit = (
+            0.0 if self.bag else self.refitting(list(map(self.refit_seconds, fits)), len(chosen) * n_seeds)
+        )
         spare = min(left - refit - self.after.rows * a_row, self.after.seconds)
         wanted = self.after.shuffled * a_row
         if wanted <= max(0.0, spare):
@@ -170,32 +173,29 @@ class Costs:
         """Return the threads of one fit: a lone one has all of them where they are worth their coming and going."""
         return self.workers if n_fits == 1 and self.n_rows >= _ROWS_FOR_THREADS else 1
 
-    def refitting(self, members: Sequence[float], baselines: Sequence[float]) -> float:
+    def refitting(self, seconds: Sequence[float], n_members: int) -> float:
         """Return how long all workers take for refits that take one thread so many seconds each.
 
-        They are side by side, but for a lone member that has all threads; not every learner is quicker by them.
+        They are side by side, but for a blend of one that has all threads; not every learner is quicker by them.
         """
-        if self.threads(len(members)) > 1:
-            return sum(members) + sum(baselines)
-        every = [*members, *baselines]
-        return max(sum(every) / self.workers, max(every, default=0.0))
+        if self.threads(n_members) > 1:
+            return sum(seconds)
+        return max(sum(seconds) / self.workers, max(seconds, default=0.0))
 
     @property
     def waves(self) -> int:
         """How often all workers together must fit a fold until all folds are fitted."""
         return -(-len(self.folds) // self.workers)
 
-    def _seconds_to_refit(self, results: Sequence[TrialResult]) -> float:
+    def _seconds_to_refit(self, results: Sequence[TrialResult], n_members: int = _MOST_DEAR) -> float:
         whole = [r for r in results if r.complete]
-        # A baseline in the blend is refitted once.
-        others = [r for r in whole if r.trial.number >= len(BASELINES)]
-        costs = sorted(map(self.refit_seconds, others), reverse=True)
+        costs = sorted((self.refit_seconds(r) for r in whole if not _is_baseline(r)), reverse=True)
         members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
-        baselines = [self.refit_seconds(r) for r in whole if r.trial.number < len(BASELINES)]
+        baselines = [self.refit_seconds(r) for r in whole if _is_baseline(r)]
         views = sum(
             self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}
         )
-        return self.refitting(members, baselines) + views
+        return self.refitting([*members, *baselines], n_members) + views
 
     def _seconds_after(self, results: Sequence[TrialResult], detail: float = 1.0) -> float:
         """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
@@ -222,6 +222,15 @@ class Costs:
         alone = self.threads(len(self.folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 1.0
         return REFIT_FACTOR * alone * n_rows / max(1.0, n_fitted)
+
+
+def _with_baselines(results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the blend and the baselines, each once."""
+    return [*(r for r in results if _is_baseline(r)), *(r for r in blended if not _is_baseline(r))]
+
+
+def _is_baseline(result: TrialResult) -> bool:
+    return result.trial.number < len(BASELINES)
 
 
 def _grown_again(result: TrialResult) -> float:

@@ -203,9 +203,8 @@ class Ending:
         if self.data.rows is None:
             return None
         costs = self.fitter.costs
-        members = [costs.seconds_on_all_rows(r) for r, _ in chosen]
-        others = [costs.seconds_on_all_rows(r) for r in self._other_baselines(chosen)]
-        seconds = costs.refitting(members, others)
+        fits = [*(r for r, _ in chosen), *self._other_baselines(chosen)]
+        seconds = costs.refitting(list(map(costs.seconds_on_all_rows, fits)), len(chosen))
         spare = max(0.0, costs.time_for_refit(self.deadline.left, self.results)) / costs.workers
         share = min(1.0, _SAFE * spare / max(seconds, 1e-9))
         return max(len(self.data.rows), int(share * len(self.data.y)))

@@ -231,6 +231,13 @@ class Fitter:
         plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
         fit_rows, valid_rows = self.folds[index]
         target = linked(data.y, trial.link)
+        given_up: list[float] = []
+
+        def over_within(seconds: float) -> bool:
+            if seconds > stop_at.left:
+                given_up.append(seconds)
+            return bool(given_up)
+
         context = FitContext(
             task=data.task,
             categorical=plan.categorical,
@@ -239,6 +246,7 @@ class Fitter:
             valid_weights=self._weights(valid_rows),
             n_iterations=iterations[index] if iterations else None,
             stop=stop_by(lambda: stop_at.left <= 0, must_step=_must_step(trial)),
+            over_within=over_within,
             threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
         )
@@ -248,7 +256,7 @@ class Fitter:
         )
         seconds = time.monotonic() - begun
         # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
-        if not (iterations or model.n_iterations_ or _must_step(trial)) and stop_at.left <= 0:
+        if (given_up or stop_at.left <= 0) and not (iterations or model.n_iterations_ or _must_step(trial)):
             raise FitError("its time was over before its first step")
         member = Ensemble([Member(trial.view, model, 1.0, trial.link)], bounds=data.bounds)
         asked = time.monotonic()

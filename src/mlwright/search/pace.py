@@ -34,6 +34,7 @@ _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
 LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
 _WORTH = 0.6  # of what a proposal usually takes; cut off before that it would tell nothing
+_MOST_OF_SHARE = 0.5  # of a trial's, to see how many iterations there is time for
 _MOST_PROBED = 0.1  # of the time left, to see how many folds there is time for
 _LEAST_TO_PROBE = 4.0  # seconds: of less, loading the learner and the probe would take too large a part
 
@@ -112,7 +113,9 @@ def paced(fitter: Fitter, trial: Trial, results: Sequence[TrialResult], share: f
         return Paced(trial)
     if goes_apart(fitter.data, trial):  # the probe itself could be killed; the clock stops the fit
         return Paced(trial)
-    before, an_iteration = (fitter.costs.waves * seconds for seconds in fitter.probe(trial, at_most=share))
+    before, an_iteration = (
+        fitter.costs.waves * seconds for seconds in fitter.probe(trial, at_most=_MOST_OF_SHARE * share)
+    )
     growing, spare = an_iteration * _length(trial, results) / rate, share - before
     if growing <= spare:
         return Paced(trial, before + growing)
