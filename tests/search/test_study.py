@@ -20,6 +20,8 @@ from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
 from mlwright.data.values import Coded, take
 from mlwright.execution import Local
 from mlwright.metrics import get
+from mlwright.models.base import FitContext
+from mlwright.models.lightgbm import LightGBM
 from mlwright.search import (
     Journal,
     StudyData,
@@ -501,6 +503,10 @@ def test_a_refit_grows_to_the_best_iteration_and_waits_for_no_better_one():
     # and half of the rest is patience.
     assert costs.refit_seconds(patient) == pytest.approx(5.6 * (0.25 + 0.75 / 2))
     assert costs.refit_seconds(replace(patient, told={"fitting": 16.0})) == pytest.approx(5.6)
+    # One that does not grow takes as many iterations as its longest fold: here a third more than they all did.
+    linear = replace(patient, trial=Trial(1, "linear", "native"), n_iterations=(50, 100, 50, 100))
+    linear = replace(linear, told={"fitting": 16.0, "grown": 300})
+    assert costs.refit_seconds(linear) == pytest.approx(5.6 * (0.25 + 0.75 * 4 / 3))
     # Of a trial that tells nothing, half of its time is that of a fold.
     assert costs.refit_seconds(replace(patient, told={})) == pytest.approx(7.0)
     # As many seconds of refit as this one took are kept for each second more.
@@ -535,3 +541,24 @@ def test_detail_is_given_up_before_members_are():
     # 7 s of refit and 3 s of rows in any case; of the 2 s for importances a tenth.
     assert costs.fits(10.3, results, results[2:])
     assert not costs.fits(10.1, results, results[2:])
+
+
+def test_a_rare_class_does_not_blow_boosting_up():
+    # Three rows in a thousand are of the third class; a hurried trial takes large steps.
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(4_000, 4))
+    y = (X[:, 0] > 0).astype(float)
+    y[np.argsort(X[:, 1])[-12:]] = 2.0
+    task = Task(TaskKind.MULTICLASS, "y", "log_loss", ("a", "b", "c"))
+    planned = portfolio(task, Schema(tuple(Column(f"x{i}", Kind.NUMERIC) for i in range(4))), y)
+    params = next(trial.params for trial in planned if trial.model == "lightgbm")
+    even = np.arange(len(y)) % 2 == 0
+    context = FitContext(task, valid=(X[~even], y[~even]))
+    score = get("log_loss").score
+
+    def fitted(**params):
+        return LightGBM(**params).fit(X[even], y[even], context)
+
+    hurried = {**params, "learning_rate": 0.25}
+    kept = score(y[~even], fitted(**hurried).predict(X[~even]), None)
+    assert kept < 0.5 * score(y[~even], fitted(**{**hurried, "lambda_l2": 0.0}).predict(X[~even]), None)

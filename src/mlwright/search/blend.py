@@ -11,7 +11,8 @@ from mlwright.core import kinds, seeds
 from mlwright.core.types import Floats
 from mlwright.metrics.base import Metric
 from mlwright.models.base import Model
-from mlwright.search.fitter import MOST_MEMBERS, iterations_to_refit
+from mlwright.search.costs import iterations_to_refit
+from mlwright.search.fitter import MOST_MEMBERS
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
 

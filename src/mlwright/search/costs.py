@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlwright.core import kinds
 from mlwright.core.types import Ints
+from mlwright.models.base import Model
 from mlwright.search.portfolio import BASELINES
 from mlwright.search.trial import TrialResult
 
-__all__ = ["REFIT_FACTOR", "After", "Costs"]
+__all__ = ["After", "Costs", "iterations_to_refit"]
 
-REFIT_FACTOR = 1.05  # more rows carry a few more trees
+_REFIT_FACTOR = 1.05  # more rows carry a few more trees
 _MARGIN = 1.15  # of the blend's refit: fits side by side are slower than it is reckoned here
 _MOST_DEAR = 4  # of the trials are among the dearest: what time is kept for
 _BESIDE_GROWING = 0.25  # of a fit's time: matrices, bins, predictions
@@ -221,7 +223,7 @@ class Costs:
         """Return the seconds that one thread needs for so many rows, for each second that one fold takes."""
         alone = self.threads(len(self.folds))
         n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 1.0
-        return REFIT_FACTOR * alone * n_rows / max(1.0, n_fitted)
+        return _REFIT_FACTOR * alone * n_rows / max(1.0, n_fitted)
 
 
 def _with_baselines(results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> list[TrialResult]:
@@ -233,9 +235,17 @@ def _is_baseline(result: TrialResult) -> bool:
     return result.trial.number < len(BASELINES)
 
 
+def iterations_to_refit(kind: type[Model], iterations: Sequence[int]) -> int:
+    """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
+    typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
+    return max(1, round(_REFIT_FACTOR * typical))
+
+
 def _grown_again(result: TrialResult) -> float:
-    """Return which part of a fold's time its refit takes, which stops at the best iteration and is no more patient."""
+    """Return what a refit takes for each second of a fold: boosting stops at the best iteration and is no more patient."""
     grown = result.told.get("grown")
     if not grown:
         return 1.0
-    return _BESIDE_GROWING + (1.0 - _BESIDE_GROWING) * min(1.0, sum(result.n_iterations) / grown)
+    kind: type[Model] = kinds.load(kinds.MODELS, result.trial.model, family="model")
+    again = iterations_to_refit(kind, result.n_iterations) * len(result.n_iterations) / _REFIT_FACTOR
+    return _BESIDE_GROWING + (1.0 - _BESIDE_GROWING) * again / grown

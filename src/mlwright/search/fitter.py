@@ -25,13 +25,13 @@ from mlwright.features.recipes import build
 from mlwright.models.base import FitContext, Model
 from mlwright.models.ensemble import Ensemble, Member
 from mlwright.search.apart import FitError, describe, fit_apart, stop_by
-from mlwright.search.costs import REFIT_FACTOR, After, Costs
+from mlwright.search.costs import After, Costs, iterations_to_refit
 from mlwright.search.memory import goes_apart
 from mlwright.search.portfolio import BASELINES
 from mlwright.search.study_data import StudyData, fewer_folds
 from mlwright.search.trial import Trial, TrialResult
 
-__all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "iterations_to_refit", "linked"]
+__all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "linked"]
 
 MOST_MEMBERS = 5  # of a blend
 _BASELINE_SECONDS = (0.3, 2.0)  # a baseline gets so much to be one, even if the time is over
@@ -440,12 +440,6 @@ def draws_by_seed(trial: Trial) -> bool:
         parts = ("feature_fraction", "feature_fraction_bynode", "bagging_fraction")
         return params.get("extra_trees", False) or any(params.get(part, 1.0) < 1.0 for part in parts)
     return trial.model in ("catboost", "mlp")
-
-
-def iterations_to_refit(kind: type[Model], iterations: Sequence[int]) -> int:
-    """Return the iterations of a refit: about as many as the folds took, so that it takes about as long."""
-    typical = float(np.mean(iterations)) if kind.grows else float(max(iterations))
-    return max(1, round(REFIT_FACTOR * typical))
 
 
 def linked(y: Floats, link: str) -> Floats:

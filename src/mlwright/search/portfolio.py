@@ -68,6 +68,8 @@ class Configuration:
 
 def _lightgbm(view: str, **params: Any) -> Configuration:
     # A fold's training rows must part into four leaves.
+    # Without the penalty a leaf of nothing but a rare class would answer with a step of a hundred.
+    params = {"lambda_l2": 1.0} | params
     return Configuration("lightgbm", view, params, least_rows=5 * params.get("min_data_in_leaf", 20))
 
 
@@ -131,7 +133,6 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
             min_data_in_leaf=20,
             feature_fraction=0.8,
             bagging_fraction=0.8,
-            lambda_l2=1.0,
         ),
         "lightgbm_extra_large": _lightgbm(
             "encoded", learning_rate=0.06, num_leaves=127, feature_fraction=0.9, extra_trees=True
