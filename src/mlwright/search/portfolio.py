@@ -67,10 +67,10 @@ class Configuration:
 
 
 def _lightgbm(view: str, **params: Any) -> Configuration:
+    # Without the penalty a leaf of a rare class would answer with a step of a hundred.
+    penalised: dict[str, Any] = {"lambda_l2": 1.0, **params}
     # A fold's training rows must part into four leaves.
-    # Without the penalty a leaf of nothing but a rare class would answer with a step of a hundred.
-    params = {"lambda_l2": 1.0} | params
-    return Configuration("lightgbm", view, params, least_rows=5 * params.get("min_data_in_leaf", 20))
+    return Configuration("lightgbm", view, penalised, least_rows=5 * params.get("min_data_in_leaf", 20))
 
 
 def _catboost(view: str, **params: Any) -> Configuration:
