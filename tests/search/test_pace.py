@@ -141,13 +141,13 @@ def test_what_comes_before_the_first_iteration_is_no_time_to_grow_in():
 def test_views_that_are_not_there_yet_are_reckoned_up():
     data = study_data(n_folds=5)
     fitter = Fitter(data, Local(2))
-    assert fitter.seconds_to_prepare("native") == 0.0  # nothing is known
-    fitter._matrices("native", 0)
+    assert fitter.matrices.seconds_to_prepare("native") == 0.0  # nothing is known
+    fitter.matrices.of("native", 0)
     a_fold = fitter.costs.view_seconds["native"] * len(data.folds[0][0])
-    assert fitter.seconds_to_prepare("native") == pytest.approx(2 * a_fold)
+    assert fitter.matrices.seconds_to_prepare("native") == pytest.approx(2 * a_fold)
     for index in range(1, 5):
-        fitter._matrices("native", index)
-    assert fitter.seconds_to_prepare("native") == 0.0
+        fitter.matrices.of("native", index)
+    assert fitter.matrices.seconds_to_prepare("native") == 0.0
 
 
 def test_a_probe_that_takes_longer_than_the_trial_may_is_given_up(monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 from mlwright.core import kinds
 from mlwright.core.types import Ints
 from mlwright.models.base import Model
-from mlwright.search.portfolio import BASELINES
+from mlwright.search.portfolio import BASELINES, is_baseline
 from mlwright.search.trial import TrialResult
 
 __all__ = ["After", "Costs", "iterations_to_refit"]
@@ -191,9 +191,9 @@ class Costs:
 
     def _seconds_to_refit(self, results: Sequence[TrialResult], n_members: int = _MOST_DEAR) -> float:
         whole = [r for r in results if r.complete]
-        costs = sorted((self.refit_seconds(r) for r in whole if not _is_baseline(r)), reverse=True)
+        costs = sorted((self.refit_seconds(r) for r in whole if not is_baseline(r.trial)), reverse=True)
         members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
-        baselines = [self.refit_seconds(r) for r in whole if _is_baseline(r)]
+        baselines = [self.refit_seconds(r) for r in whole if is_baseline(r.trial)]
         views = sum(
             self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}
         )
@@ -228,11 +228,7 @@ class Costs:
 
 def _with_baselines(results: Sequence[TrialResult], blended: Sequence[TrialResult]) -> list[TrialResult]:
     """Return the blend and the baselines, each once."""
-    return [*(r for r in results if _is_baseline(r)), *(r for r in blended if not _is_baseline(r))]
-
-
-def _is_baseline(result: TrialResult) -> bool:
-    return result.trial.number < len(BASELINES)
+    return [*(r for r in results if is_baseline(r.trial)), *(r for r in blended if not is_baseline(r.trial))]
 
 
 def iterations_to_refit(kind: type[Model], iterations: Sequence[int]) -> int:

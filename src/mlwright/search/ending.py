@@ -21,7 +21,7 @@ from mlwright.search.blend import blend, price, total_price
 from mlwright.search.calibrate import calibrate
 from mlwright.search.fitter import Fitter, draws_by_seed
 from mlwright.search.parameter_importance import parameter_importance
-from mlwright.search.portfolio import BASELINES
+from mlwright.search.portfolio import BASELINES, is_baseline
 from mlwright.search.result import StudyResult
 from mlwright.search.study_data import StudyData, folds_note, rows_of_refit, sample_note
 from mlwright.search.thinning import Latency, capped, thin
@@ -122,7 +122,7 @@ class Ending:
         gains = {
             result.trial.number: self._gain([(r, w) for r, w in chosen if r is not result])
             for result, _ in chosen
-            if not _is_baseline(result)
+            if not is_baseline(result.trial)
         }
         return max(gains, key=gains.__getitem__, default=None)
 
@@ -240,7 +240,7 @@ class Ending:
         if calibration is not None:
             predicted[covered] = calibration.apply(predicted[covered])
         bagged = fitter.bag(chosen) if data.quality == "bag" else None
-        fitter.forget_folds()
+        fitter.matrices.forget()
         rows = rows_of_refit(data, choices)
         blended, plans = bagged or fitter.refit(
             chosen, n_seeds=choices.get("seeds", 1), rows=rows, beside=self._other_baselines(chosen)
@@ -252,7 +252,7 @@ class Ending:
         return [
             r
             for r in self.results
-            if _is_baseline(r) and r.complete and all(r is not other for other, _ in chosen)
+            if is_baseline(r.trial) and r.complete and all(r is not other for other, _ in chosen)
         ]
 
     def _latency(self, choices: Mapping[str, int], predicted: Floats) -> Latency | None:
@@ -334,11 +334,7 @@ def _kept(results: Sequence[TrialResult], choices: Mapping[str, int]) -> list[Tr
     """Return the trials that there was time to refit, as `Ending.choose` has decided, and the baselines, which always are."""
     if not any(name.startswith(_KEPT) for name in choices):
         return list(results)
-    return [r for r in results if _is_baseline(r) or f"{_KEPT}{r.trial.number}" in choices]
-
-
-def _is_baseline(result: TrialResult) -> bool:
-    return result.trial.number < len(BASELINES)
+    return [r for r in results if is_baseline(r.trial) or f"{_KEPT}{r.trial.number}" in choices]
 
 
 def failure(result: TrialResult) -> str:

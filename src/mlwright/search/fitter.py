@@ -1,11 +1,8 @@
-"""Fitter: fits a trial on the folds and the chosen ones on all rows; keeps matrices, and tells `Costs` what all took."""
+"""Fitter: fits a trial on the folds and the chosen ones on all rows, and tells `Costs` what all took."""
 
 from __future__ import annotations
 
 import math
-import resource
-import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +18,13 @@ from mlwright.core.types import Floats, Ints
 from mlwright.data.values import take
 from mlwright.execution import Executor
 from mlwright.features.plan import FeaturePlan
-from mlwright.features.recipes import build
 from mlwright.models.base import FitContext, Model
 from mlwright.models.ensemble import Ensemble, Member
 from mlwright.search.apart import FitError, describe, fit_apart, stop_by
 from mlwright.search.costs import After, Costs, iterations_to_refit
-from mlwright.search.memory import goes_apart
-from mlwright.search.portfolio import BASELINES
+from mlwright.search.fold_matrices import FoldMatrices
+from mlwright.search.memory import goes_apart, peak_mb
+from mlwright.search.portfolio import BASELINES, is_baseline
 from mlwright.search.study_data import StudyData, fewer_folds
 from mlwright.search.trial import Trial, TrialResult
 
@@ -36,7 +33,6 @@ __all__ = ["MOST_MEMBERS", "Fitter", "draws_by_seed", "linked"]
 MOST_MEMBERS = 5  # of a blend
 _BASELINE_SECONDS = (0.3, 2.0)  # a baseline gets so much to be one, even if the time is over
 _BASELINE_SHARE = 0.1  # of the search: between the two
-_CACHE_BYTES = 2**29
 _PROBES = (1, 2, 8)  # iterations; the first fit also loads what the library needs
 
 
@@ -52,7 +48,7 @@ class _Fold:
 
 
 class Fitter:
-    """Fits trials on folds and on all rows; keeps the folds' matrices while they fit into memory."""
+    """Fits trials on folds and on all rows."""
 
     def __init__(
         self, data: StudyData, executor: Executor, after: After | None = None, *, seconds: float = math.inf
@@ -64,9 +60,6 @@ class Fitter:
         self.folds = _thinned(data.folds, data.rows, len(data.y))
         self.metric = metrics.of(data.task)
         self.n_classes = len(data.task.labels)
-        self._cache: dict[tuple[str, int], tuple[FeaturePlan, Floats, Floats]] = {}
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
         self._full: dict[str, tuple[FeaturePlan, Floats]] = {}
         self._refitted: dict[tuple[int, int], Model] = {}
         self._bag: dict[int, list[tuple[FeaturePlan, Model]]] = {}
@@ -78,6 +71,7 @@ class Fitter:
             after or After(),
             bag=data.quality == "bag",
         )
+        self.matrices = FoldMatrices(data, self.costs)
 
     # Folds
 
@@ -86,7 +80,7 @@ class Fitter:
         if n_folds < len(self.folds):
             kept = fewer_folds(self.folds, n_folds)
             if any(one is not other for one, other in zip(kept, self.folds, strict=False)):
-                self.forget_folds()
+                self.matrices.forget()
             self.folds = self.costs.folds = kept
 
     def trial(
@@ -120,7 +114,7 @@ class Fitter:
             seconds = time.monotonic() - start
             told = {
                 "seconds": round(seconds, 3),
-                "memory_mb": _peak_mb(),
+                "memory_mb": peak_mb(),
                 "curve": [],
                 "failed": failed.reason,
             }
@@ -173,7 +167,7 @@ class Fitter:
             seconds=seconds,
             told={
                 "seconds": round(seconds, 3),
-                "memory_mb": _peak_mb(),
+                "memory_mb": peak_mb(),
                 "fitting": round(sum(outcome.seconds for outcome in outcomes), 4),
                 "grown": sum(map(_grown, outcomes)),
                 "curve": outcomes[0].curve if outcomes else [],
@@ -186,7 +180,7 @@ class Fitter:
 
         Both are infinite if looking takes more than `at_most` seconds, after which it looks no further.
         """
-        plan, matrix, _ = self._matrices(trial.view, 0)
+        plan, matrix, _ = self.matrices.of(trial.view, 0)
         rows = self.folds[0][0]
         target = linked(self.data.y, trial.link)[rows]
         kind = kinds.load(kinds.MODELS, trial.model, family="model")
@@ -209,13 +203,6 @@ class Fitter:
         one = max(0.0, took[-1] - took[-2]) / (_PROBES[-1] - _PROBES[-2])
         return max(0.0, took[-2] - _PROBES[-2] * one), one
 
-    def seconds_to_prepare(self, view: str) -> float:
-        """Return how long it will take until the view's matrices of all folds are there, once those of one are."""
-        missing = sum((view, index) not in self._cache for index in range(len(self.folds)))
-        n_fitted = float(np.mean([len(fit) for fit, _ in self.folds])) if self.folds else 0.0
-        waves = -(-missing // self.executor.workers)
-        return waves * n_fitted * self.costs.view_seconds.get(view, 0.0)
-
     def _fold(
         self,
         trial: Trial,
@@ -228,7 +215,7 @@ class Fitter:
         stop_at = Deadline(deadline.left / waves_left if np.isfinite(deadline.seconds) else np.inf)
         if trial.model in BASELINES:
             stop_at = Deadline(max(stop_at.left, self.baseline_seconds / waves_left))
-        plan, fit_matrix, valid_matrix = self._matrices(trial.view, index)
+        plan, fit_matrix, valid_matrix = self.matrices.of(trial.view, index)
         fit_rows, valid_rows = self.folds[index]
         target = linked(data.y, trial.link)
         given_up: list[float] = []
@@ -245,7 +232,7 @@ class Fitter:
             weights=self._weights(fit_rows),
             valid_weights=self._weights(valid_rows),
             n_iterations=iterations[index] if iterations else None,
-            stop=stop_by(lambda: stop_at.left <= 0, must_step=_must_step(trial)),
+            stop=stop_by(lambda: stop_at.left <= 0, must_step=is_baseline(trial)),
             over_within=over_within,
             threads=self.costs.threads(len(self.folds)),
             seed=seeds.derive(data.seed, "trial", trial.number, index),
@@ -256,7 +243,7 @@ class Fitter:
         )
         seconds = time.monotonic() - begun
         # What has learned nothing yet predicts nothing: intervals made of it would be those of another model.
-        if (given_up or stop_at.left <= 0) and not (iterations or model.n_iterations_ or _must_step(trial)):
+        if (given_up or stop_at.left <= 0) and not (iterations or model.n_iterations_ or is_baseline(trial)):
             raise FitError("its time was over before its first step")
         member = Ensemble([Member(trial.view, model, 1.0, trial.link)], bounds=data.bounds)
         asked = time.monotonic()
@@ -278,7 +265,7 @@ class Fitter:
         """Fit here or, where that may take too much memory, in a process of its own; `kept` says whether it is shipped."""
         if goes_apart(self.data, trial):
             left = np.inf if stop_at is None else stop_at.left
-            must_step = _must_step(trial)
+            must_step = is_baseline(trial)
             return fit_apart(trial.model, trial.params, X, y, context, left=left, must_step=must_step)
         learner: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
         try:
@@ -298,40 +285,9 @@ class Fitter:
 
     def _plan_of(self, view: str) -> FeaturePlan:
         name, _, index = view.rpartition(".")
-        return self._matrices(name, int(index))[0]
-
-    def _matrices(self, view: str, index: int) -> tuple[FeaturePlan, Floats, Floats]:
-        found = self._cache.get((view, index))
-        if found is not None:
-            return found
-        data = self.data
-        fit_rows, valid_rows = self.folds[index]
-        plan = self._plan(view)
-        seed = seeds.derive(data.seed, "plan", view, index)
-        start = time.monotonic()
-        fit_matrix = plan.fit_batch(
-            take(data.columns, fit_rows), data.y[fit_rows], n_classes=self.n_classes, seed=seed
-        )
-        asked = time.monotonic()
-        made = plan, fit_matrix, plan.batch(take(data.columns, valid_rows))
-        self.costs.note_row(view, (time.monotonic() - asked) / max(1, len(valid_rows)))
-        size = made[1].nbytes + made[2].nbytes
-        self.costs.note_view(view, (asked - start) / max(1, len(fit_rows)))
-        with self._lock:
-            if self._cached_bytes + size <= _CACHE_BYTES or data.quality == "bag":
-                self._cache[view, index] = made
-                self._cached_bytes += size
-        return made
-
-    def _plan(self, view: str) -> FeaturePlan:
-        return build(self.data.schema, view, n_rows=len(self.data.y), task=self.data.task)
+        return self.matrices.of(name, int(index))[0]
 
     # All rows
-
-    def forget_folds(self) -> None:
-        """Give the folds' matrices back."""
-        self._cache.clear()
-        self._cached_bytes = 0
 
     def refit(
         self,
@@ -363,7 +319,7 @@ class Fitter:
         n_threads = self.costs.threads(len(wanted))
         others = [(result, 0.0, 0) for result in beside] if n_threads == 1 else []
         for view in sorted({result.trial.view for result, _, _ in (*wanted, *others)} - set(self._full)):
-            plan = self._plan(view)
+            plan = self.matrices.plan(view)
             seed = seeds.derive(data.seed, "plan", view, "all")
             self._full[view] = plan, plan.fit_batch(columns, y, n_classes=self.n_classes, seed=seed)
 
@@ -428,11 +384,6 @@ def _grown(outcome: _Fold) -> int:
     return max(last, outcome.model.n_iterations_)
 
 
-def _must_step(trial: Trial) -> bool:
-    """Return whether it is a baseline, which learns something even where the time is over."""
-    return trial.number < len(BASELINES)
-
-
 def draws_by_seed(trial: Trial) -> bool:
     """Return whether another seed gives another model."""
     params: Mapping[str, Any] = trial.params
@@ -445,9 +396,3 @@ def draws_by_seed(trial: Trial) -> bool:
 def linked(y: Floats, link: str) -> Floats:
     """Return the target as a trial with this link is fitted on it."""
     return np.log1p(y) if link == "log" else y
-
-
-def _peak_mb() -> int:
-    """Return the most memory that this process, or one that it fitted in, has held so far, in MB."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(peak / (2**20 if sys.platform == "darwin" else 1024))

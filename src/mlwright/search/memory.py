@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from pathlib import Path
 
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import Trial
 
-__all__ = ["available_bytes", "fit_bytes", "fits_into_memory", "goes_apart"]
+__all__ = ["available_bytes", "fit_bytes", "fits_into_memory", "goes_apart", "peak_mb"]
 
 _BYTES_A_CELL = {
     "lightgbm": 3.0,
@@ -57,3 +59,9 @@ def goes_apart(data: StudyData, trial: Trial) -> bool:
         return False
     free = available_bytes()
     return free is not None and fit_bytes(data, trial) > _RISKY * free
+
+
+def peak_mb() -> int:
+    """Return the most memory that this process, or one that it fitted in, has held so far, in MB."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(peak / (2**20 if sys.platform == "darwin" else 1024))

@@ -19,7 +19,7 @@ from mlwright.data.schema import Kind, Objective, Schema, Task, TaskKind
 from mlwright.models.base import Model
 from mlwright.search.trial import Trial
 
-__all__ = ["BASELINES", "CANDIDATES", "Configuration", "load_learners", "ordered", "portfolio"]
+__all__ = ["BASELINES", "CANDIDATES", "Configuration", "is_baseline", "load_learners", "ordered", "portfolio"]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
@@ -64,6 +64,11 @@ class Configuration:
             return False
         learner: type[Model] = kinds.load(kinds.MODELS, self.model, family="model")
         return learner.fits(task)
+
+
+def is_baseline(trial: Trial) -> bool:
+    """Return whether the trial is one of the baselines, which come first in every study."""
+    return trial.number < len(BASELINES)
 
 
 def _lightgbm(view: str, **params: Any) -> Configuration:

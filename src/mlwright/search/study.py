@@ -212,7 +212,8 @@ class _Study:
             trial = with_steps.trial
         # What a view takes to prepare is for all trials that see it, and no part of the first one's share.
         share = max(
-            share, min(share + self.fitter.seconds_to_prepare(trial.view), LAST_SHARE * self._time_left())
+            share,
+            min(share + self.fitter.matrices.seconds_to_prepare(trial.view), LAST_SHARE * self._time_left()),
         )
         result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
