@@ -338,9 +338,9 @@ def test_links_between_documents_lead_somewhere():
 def test_the_first_screen_of_the_readme_has_the_two_commands():
     top = document("README.md").splitlines()[:12]
     assert "pip install '.[examples]' && mlwright run examples/churn" in top
-    assert "pip install '.[test]' && pytest" in top
+    assert "pip install -e '.[test]' && pytest" in top
     script = document(".ci/run")
-    assert re.search(r"^pip install (?:--quiet )?'\.\[test\]'$", script, re.MULTILINE)
+    assert re.search(r"^pip install (?:--quiet )?-e '\.\[test\]'$", script, re.MULTILINE)
     assert re.search(r"^pytest\b", script, re.MULTILINE)
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 

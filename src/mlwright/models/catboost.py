@@ -29,6 +29,7 @@ from mlwright.models.catboost_export import Training, read, target_classes
 from mlwright.models.losses import best_constant, loss_of
 from mlwright.models.oblivious import ObliviousTrees
 from mlwright.models.patience import Patience
+from mlwright.models.rows import bind_categories
 from mlwright.models.state_audit import header
 
 __all__ = ["CatBoost"]
@@ -310,7 +311,11 @@ class CatBoost(Model):
         if categories is None:
             return self._trees.bind(row)
         wide = np.empty(len(row) + categories.n_added, np.float32)
-        narrow, widen, predict_wide = wide[: len(row)], categories.bind(wide), self._trees.bind(wide)
+        narrow, predict_wide = wide[: len(row)], self._trees.bind(wide)
+        compiled = bind_categories(categories, row, wide)
+        if compiled is not None:
+            return lambda: (compiled(), predict_wide())[1]
+        widen = categories.bind(wide)
 
         def predict() -> Sequence[float]:
             narrow[:] = _float32(row)

@@ -133,12 +133,12 @@ class CategoryTables:
         self.counts, self.keys, self.slots, self.unseen = counts, keys, slots, unseen
         self.owners, self.values = owners, values
         self.n_added = len(combinations.equal) + len(owners)
-        self._weights, self._spans = combinations.weights()
+        self.weights, self._spans = combinations.weights()
         if sum(self._spans) > _WIDEST:
             raise BundleContentError("catboost: the combinations of categories have too many keys")
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self._width = np.bincount(owners, minlength=len(counts))
-        self._place = np.arange(len(owners)) - np.concatenate([[0], np.cumsum(self._width)])[owners]
+        self.starts = np.concatenate([[0], np.cumsum(counts)])
+        self.widths = np.bincount(owners, minlength=len(counts))
+        self._place = np.arange(len(owners)) - np.concatenate([[0], np.cumsum(self.widths)])[owners]
         # For one row: all keys in one ascending array, found in one search.
         self._offset = np.cumsum([0, *self._spans[:-1]], dtype=np.int64) if self._spans else keys[:0]
         self._all = keys + np.repeat(self._offset, counts)
@@ -148,7 +148,7 @@ class CategoryTables:
         self._dense: dict[int, np.ndarray] = {}
         for number, span in enumerate(self._spans):
             if span <= _DENSE * int(counts[number]):
-                own = slice(self._starts[number], self._starts[number + 1])
+                own = slice(self.starts[number], self.starts[number + 1])
                 self._dense[number] = table = np.full(span, unseen[number])
                 table[keys[own]] = slots[own]
 
@@ -181,10 +181,10 @@ class CategoryTables:
         first = n_columns + len(self.combinations.equal)
         begin = len(self.combinations.columns)
         wide[:, n_columns:first] = answers[begin : begin + len(self.combinations.equal)].T
-        for number, (parts, weights) in enumerate(zip(self.combinations.parts, self._weights, strict=True)):
+        for number, (parts, weights) in enumerate(zip(self.combinations.parts, self.weights, strict=True)):
             key = weights[parts > 0] @ answers[parts[parts > 0] - 1]
             slot = self._slots(number, key)
-            for _ in range(int(self._width[number])):
+            for _ in range(int(self.widths[number])):
                 wide[:, first] = self.values.take(slot)
                 slot = slot + 1
                 first += 1
@@ -193,7 +193,7 @@ class CategoryTables:
         dense = self._dense.get(number)
         if dense is not None:
             return dense.take(key)
-        own = slice(self._starts[number], self._starts[number + 1])
+        own = slice(self.starts[number], self.starts[number + 1])
         keys, slots = self.keys[own], self.slots[own]
         place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
         return np.where(keys[place] == key, slots[place], self.unseen[number])
@@ -217,7 +217,7 @@ class CategoryTables:
             equal_too[:] = equal
             if len(ctrs):
                 np.greater(row.take(self._bit_columns), own.bit_borders, bits)
-                key = (answers.take(self._parts) * self._weights).sum(axis=1) + self._offset
+                key = (answers.take(self._parts) * self.weights).sum(axis=1) + self._offset
                 place = self._all.searchsorted(key)
                 found = self._all.take(place, mode="clip") == key
                 slot = np.where(found, self.slots.take(place, mode="clip"), self.unseen)

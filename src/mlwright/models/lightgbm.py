@@ -18,11 +18,15 @@ from mlwright.core.params import Choice, Flag, Number, Rule
 from mlwright.core.types import Floats
 from mlwright.data.schema import TWEEDIE_POWER, Objective, TaskKind
 from mlwright.models.base import FitContext, Model
+from mlwright.models.bound_rows import BoundRows
 from mlwright.models.lightgbm_audit import audit, canonical, is_explainable
 from mlwright.models.lightgbm_native import NativeBooster, by_parts
+from mlwright.models.lightgbm_rows import trees_of
 from mlwright.models.lightgbm_threads import THREADS
 from mlwright.models.losses import loss_of
 from mlwright.models.patience import Patience
+from mlwright.models.rows import Trees, bind_trees, is_compiled
+from mlwright.models.scores import linked_values
 from mlwright.models.state_audit import header
 
 __all__ = ["LightGBM"]
@@ -40,6 +44,7 @@ _OBJECTIVES = {
 }
 
 
+_LINKS = {"log-odds": "sigmoid", "score": "softmax", "log": "exp", "value": "identity"}
 _SCALES = {"binary": "log-odds", "multiclass": "score", "poisson": "log", "gamma": "log", "tweedie": "log"}
 
 
@@ -75,6 +80,7 @@ class LightGBM(Model):
 
     _booster: Any = None  # what fitting left, until it is settled
     _n_threads: int = 1  # that it was fitted with
+    _trees: Trees | None = None  # what compiled code reads
     _is_explainable: bool | None = None  # None where nobody has looked yet
     kind: ClassVar[str] = "lightgbm"
     grows: ClassVar[bool] = True
@@ -204,6 +210,8 @@ class LightGBM(Model):
         self.n_iterations_ = audit(text, n_columns=self.n_columns_, n_outputs=self.n_outputs_)
         self._text = text.encode()
         self._loaded = NativeBooster(self._text, self.n_columns_, self.n_outputs_)
+        self._trees = trees_of(text) if is_compiled() else None
+        self._row = BoundRows(self.n_columns_, self.bind)
         objective = self._text.partition(b"\nobjective=")[2].split(maxsplit=1)[0].decode()
         self._is_explainable, self._link = None, _SCALES.get(objective, "value")
 
@@ -254,11 +262,17 @@ class LightGBM(Model):
 
     def predict_row(self, row: Floats) -> Sequence[float]:
         """Return `n_outputs` numbers for one row; safe from many threads."""
-        return self._native.predict_row(row)
+        self.settle()
+        return self._row(row)
 
     def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
         """Return a function that predicts what `row` holds when it is called."""
-        return self._native.bind(row)
+        self.settle()
+        add = None if self._trees is None else bind_trees(self._trees, row)
+        if add is None:
+            return self._loaded.bind(row)
+        link = _LINKS[self._link]
+        return lambda: linked_values(add(), link)
 
     def state(self) -> State:
         """Return the model text as the blob ``lgb``."""

@@ -19,7 +19,7 @@ import numpy as np
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats, Ints
 
-__all__ = ["Forest", "audit", "canonical", "is_explainable", "parse", "render"]
+__all__ = ["Forest", "audit", "canonical", "floats", "integers", "is_explainable", "parse", "render"]
 
 _NODE_KEYS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _KEYS = ("num_leaves", "num_cat", *_NODE_KEYS, "leaf_value", "leaf_count", "internal_count")
@@ -151,10 +151,10 @@ def is_explainable(text: str) -> bool:
     """Return whether Shapley values can be asked of an audited text: every node has rows, and no tree is too deep."""
     forest = parse(text)
     for key in ("leaf_count", "internal_count"):
-        if (_integers(forest, key)[0] < 1).any():
+        if (integers(forest, key)[0] < 1).any():
             return False
-    left, sizes = _integers(forest, "left_child")
-    right, _ = _integers(forest, "right_child")
+    left, sizes = integers(forest, "left_child")
+    right, _ = integers(forest, "right_child")
     ends = np.cumsum(sizes)
     for start, end in zip((ends - sizes).tolist(), ends.tolist(), strict=True):
         depths = [1] * (end - start)
@@ -178,8 +178,8 @@ def _check(forest: Forest) -> None:
         raise _refuse("number of trees", got=len(forest.trees), allowed=f"a multiple of {per_iteration}")
     if any(tree.get("is_linear", "0") != "0" for tree in forest.trees):
         raise _refuse("linear trees are not supported")
-    leaves, leaves_each = _integers(forest, "num_leaves")
-    categories, categories_each = _integers(forest, "num_cat")
+    leaves, leaves_each = integers(forest, "num_leaves")
+    categories, categories_each = integers(forest, "num_cat")
     if (
         (leaves_each != 1).any()
         or (categories_each != 1).any()
@@ -187,9 +187,9 @@ def _check(forest: Forest) -> None:
         or (categories < 0).any()
     ):
         raise _refuse("num_leaves or num_cat of a tree", allowed="one count each")
-    _lengths(*_floats(forest, "leaf_value"), leaves, "leaf_value")
-    _lengths(*_integers(forest, "leaf_count"), leaves, "leaf_count")
-    _lengths(*_integers(forest, "internal_count"), leaves - 1, "internal_count")
+    _lengths(*floats(forest, "leaf_value"), leaves, "leaf_value")
+    _lengths(*integers(forest, "leaf_count"), leaves, "leaf_count")
+    _lengths(*integers(forest, "internal_count"), leaves - 1, "internal_count")
     _check_nodes(forest, leaves, categories)
     _check_categories(forest, categories)
 
@@ -197,10 +197,10 @@ def _check(forest: Forest) -> None:
 def _check_nodes(forest: Forest, leaves: Ints, categories: Ints) -> None:
     nodes = leaves - 1
     features, decisions, left, right = (
-        _lengths(*_integers(forest, key), nodes, key)
+        _lengths(*integers(forest, key), nodes, key)
         for key in ("split_feature", "decision_type", "left_child", "right_child")
     )
-    thresholds = _lengths(*_floats(forest, "threshold"), nodes, "threshold")
+    thresholds = _lengths(*floats(forest, "threshold"), nodes, "threshold")
     if ((features < 0) | (features >= forest.n_columns)).any():
         raise _refuse("split_feature", allowed=f"0 to {forest.n_columns - 1}")
     # Bit 0: categorical; bit 1: missing goes left; bits 2 and 3: none, zero or NaN is missing.
@@ -232,9 +232,9 @@ def _check_categories(forest: Forest, categories: Ints) -> None:
         return
     part = Forest(forest.objective, forest.n_columns, forest.trees_per_iteration, having)
     counts = categories[categories > 0]
-    bounds, each = _integers(part, "cat_boundaries")
+    bounds, each = integers(part, "cat_boundaries")
     _lengths(bounds, each, counts + 1, "cat_boundaries")
-    words, words_each = _integers(part, "cat_threshold")
+    words, words_each = integers(part, "cat_threshold")
     if ((words < 0) | (words >= _MAX_WORD)).any():
         raise _refuse("cat_threshold", allowed="words of 32 bits")
     ends = np.cumsum(each)
@@ -256,7 +256,7 @@ def _lines(forest: Forest, key: str, foreign: re.Pattern[str]) -> bytes:
     return ("[[" + text.replace(" ", ",").replace("\n", "],[") + "]]").encode()
 
 
-def _integers(forest: Forest, key: str) -> tuple[Ints, Ints]:
+def integers(forest: Forest, key: str) -> tuple[Ints, Ints]:
     """Return all trees' integers of `key` in one array, and how many each tree has."""
     try:
         rows = msgspec.json.decode(_lines(forest, key, _NOT_INTEGERS), type=list[list[int]])
@@ -266,7 +266,7 @@ def _integers(forest: Forest, key: str) -> tuple[Ints, Ints]:
     return values, np.fromiter(map(len, rows), dtype=np.int64)
 
 
-def _floats(forest: Forest, key: str) -> tuple[Floats, Ints]:
+def floats(forest: Forest, key: str) -> tuple[Floats, Ints]:
     """Return all trees' numbers of `key` in one array, and how many each tree has."""
     try:
         rows = msgspec.json.decode(_lines(forest, key, _NOT_NUMBERS), type=list[list[float]])

@@ -22,6 +22,8 @@ from mlwright.models.mlp_losses import Loss
 from mlwright.models.mlp_training import Rows, Settings, train
 from mlwright.models.piecewise import Piecewise
 from mlwright.models.robust_inputs import RobustInputs
+from mlwright.models.rows import bind_nets, is_compiled
+from mlwright.models.scores import linked_values
 from mlwright.models.state_audit import header, read_array
 
 __all__ = ["MLP"]
@@ -194,14 +196,18 @@ class MLP(Model):
 
     def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
         """Return a function that predicts what `row` holds when it is called."""
-        predict = self._alone.bind(row)
-        return lambda: predict()[0]
+        score = bind_nets(self.layers_, row)
+        if score is None:
+            predict = self._alone.bind(row)
+            return lambda: predict()[0]
+        link = self.link_
+        return lambda: linked_values(score(), link)
 
     @classmethod
     def together(cls, models: Sequence[Self]) -> Callable[[Floats], Callable[[], list[Sequence[float]]]]:
         """See `Model.together`; models that see the same inputs go side by side."""
         layers = [model.layers_ for model in models]
-        if all(layers[0].inputs.equals(each.inputs) for each in layers):
+        if not is_compiled() and all(layers[0].inputs.equals(each.inputs) for each in layers):
             return SideBySide(layers).bind
         return super().together(models)
 

@@ -16,6 +16,7 @@ from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats
 from mlwright.models.oblivious_shap import row_contributions, tree_contributions
+from mlwright.models.rows import bind_oblivious
 from mlwright.models.state_audit import read_array
 
 __all__ = ["ObliviousTrees"]
@@ -183,6 +184,11 @@ class ObliviousTrees:
 
     def bind(self, row: np.ndarray) -> Callable[[], Sequence[float]]:
         """Return a function that predicts what `row` holds when it is called; for one thread at a time."""
+        add = bind_oblivious(
+            row, self.features, self.borders, self._leaf.reshape(-1, len(self.bias)), self.bias
+        )
+        if add is not None:
+            return lambda: _linked_row(np.array(add()), self.link)
         asked, bound, first, table = self._row_asked, self._row_bound, self._first, self._leaf
         low, *more = self._bytes
         values, answers = np.empty(len(asked), row.dtype), np.empty(len(asked), bool)
@@ -205,9 +211,7 @@ class ObliviousTrees:
                 # One after the other, as for many rows: NumPy's sum of a single column would add in another order.
                 is_one = leaves.ndim == 1
                 raw = raw + (np.add.accumulate(leaves, out=sums)[-1] if is_one else leaves.sum(axis=0))
-            if link in ("exp", "softmax"):
-                return _linked(raw[None], link)[0].tolist()
-            return [_sigmoid(score) for score in raw.tolist()] if link == "sigmoid" else raw.tolist()
+            return _linked_row(raw, link)
 
         return predict
 
@@ -276,6 +280,12 @@ def _bytes(levels: np.ndarray, unanswered: int) -> list[np.ndarray]:
         questions[:, : own.shape[1]] = own
         found.append(questions.ravel())
     return found
+
+
+def _linked_row(raw: Floats, link: str) -> Sequence[float]:
+    if link in ("exp", "softmax"):
+        return _linked(raw[None], link)[0].tolist()
+    return [_sigmoid(score) for score in raw.tolist()] if link == "sigmoid" else raw.tolist()
 
 
 def _sigmoid(score: float) -> float:

@@ -58,6 +58,11 @@ class RobustInputs:
         """How many inputs there are."""
         return len(self.columns) + len(self.flagged)
 
+    @property
+    def is_steep(self) -> bool:
+        """Whether a square of a scaled number may overflow."""
+        return bool(len(self.scale) and self.scale.max() > _STEEP)
+
     @classmethod
     def learn(cls, X: Floats) -> Self:
         """Learn from a matrix of shape (n_rows, n_columns); infinite values do not count."""
@@ -79,14 +84,14 @@ class RobustInputs:
     def batch(self, X: Floats) -> Floats:
         """Return shape (n_rows, width)."""
         bounded = np.empty((len(X), len(self.columns)))
-        _bounding(self.center, self.scale, bounded)(X[:, self.columns])
+        self._bounding(bounded)(X[:, self.columns])
         return np.hstack([bounded, np.isnan(X[:, self.flagged])]) if len(self.flagged) else bounded
 
     def bind(self, row: Floats, out: Floats) -> Callable[[], None]:
         """Return a function that writes into `out`, of shape (width,), what `batch` gives for what `row` holds then."""
         columns, flagged = self.columns.astype(np.intp), self.flagged.astype(np.intp)
         inputs, flags = out[: len(columns)], out[len(columns) :]
-        bound = _bounding(self.center, self.scale, inputs)
+        bound = self._bounding(inputs)
         values = row if len(columns) == len(row) else None  # all of them, in order
 
         def fill() -> None:
@@ -95,6 +100,31 @@ class RobustInputs:
                 flags[:] = np.isnan(row.take(flagged))
 
         return fill
+
+    def _bounding(self, out: Floats) -> Callable[[Floats], None]:
+        """Return the function that writes values, scaled and bounded, into `out`; the last axis is that of the columns."""
+        size, flat = np.empty_like(out), out.reshape(-1)
+        steep, center, scale = self.is_steep, self.center, self.scale
+        maximum, minimum, multiply, sqrt = np.maximum, np.minimum, np.multiply, np.sqrt
+
+        def bound(values: Floats) -> None:
+            maximum(values, -_HUGE, out=out)
+            minimum(out, _HUGE, out=out)
+            np.subtract(out, center, out)
+            multiply(out, scale, out)
+            if steep:
+                np.hypot(out / _BOUND, 1.0, size)
+            else:
+                multiply(out, out, size)
+                multiply(size, _BOUND**-2, size)
+                np.add(size, 1.0, size)
+                sqrt(size, size)
+            np.divide(out, size, out)
+            total = flat.dot(flat)  # NaN if any input is: bounded as they are, nothing else makes it so
+            if total != total:  # noqa: PLR0124 - NaN is not itself
+                out[np.isnan(out)] = 0.0
+
+        return bound
 
     def equals(self, other: RobustInputs) -> bool:
         """Return whether both give the same inputs."""
@@ -139,29 +169,3 @@ def _middle_and_scale(X: Floats) -> tuple[Floats, Floats]:
     spread = np.where(high > low, high - low, (X.max(axis=0) - X.min(axis=0)) / 2)
     varies = spread > 1e-14 * np.abs(middle)  # rounding alone is no spread
     return middle, np.where(varies, 1 / np.maximum(spread, 1 / _HUGE), 0.0)
-
-
-def _bounding(center: Floats, scale: Floats, out: Floats) -> Callable[[Floats], None]:
-    """Return the function that writes values, scaled and bounded, into `out`; the last axis is that of the columns."""
-    size, flat = np.empty_like(out), out.reshape(-1)
-    steep = bool(len(scale) and scale.max() > _STEEP)
-    maximum, minimum, multiply, sqrt = np.maximum, np.minimum, np.multiply, np.sqrt
-
-    def bound(values: Floats) -> None:
-        maximum(values, -_HUGE, out=out)
-        minimum(out, _HUGE, out=out)
-        np.subtract(out, center, out)
-        multiply(out, scale, out)
-        if steep:
-            np.hypot(out / _BOUND, 1.0, size)
-        else:
-            multiply(out, out, size)
-            multiply(size, _BOUND**-2, size)
-            np.add(size, 1.0, size)
-            sqrt(size, size)
-        np.divide(out, size, out)
-        total = flat.dot(flat)  # NaN if any input is: bounded as they are, nothing else makes it so
-        if total != total:  # noqa: PLR0124 - NaN is not itself
-            out[np.isnan(out)] = 0.0
-
-    return bound

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlwright.core.types import Floats
 
-__all__ = ["linked", "linked_row"]
+__all__ = ["linked", "linked_row", "linked_values"]
 
 _HIGHEST = 700.0  # exp of more is infinite
 
@@ -39,7 +39,11 @@ def linked_row(raw: Floats, link: str) -> Sequence[float]:
     >>> linked_row(np.array([0.0]), "sigmoid")
     [0.5]
     """
-    values = raw.tolist()
+    return linked_values(raw.tolist(), link)
+
+
+def linked_values(values: list[float], link: str) -> list[float]:
+    """Return predictions for one row's scores."""
     if link == "softmax":
         top = max(values)
         powers = [math.exp(value - top) for value in values]

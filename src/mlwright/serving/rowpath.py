@@ -14,7 +14,6 @@ import operator
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -38,7 +37,7 @@ _INT64 = 2**63
 _NAN = math.nan
 _as_tuple = msgspec.structs.astuple
 _call = operator.call
-_chain = chain.from_iterable
+_join = b"".join
 _NOT_OF_THE_FORM = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, OverflowError)
 _LONGEST = 63  # characters of a number or a moment whose cell is remembered
 _MOST = 1000  # cells of a column that are remembered
@@ -354,23 +353,24 @@ def _encoder(plan: PlanLike, fields: Sequence[_Field]) -> tuple[int, Callable[[F
     place_of = {field.column.name: i for i, field in enumerate(fields)}
     places = [place_of[step.column] for step in steps]
     width = sum(step.n_outputs for step in steps)
-    pack = struct.Struct(f"{width}d").pack_into
+    pack, size = struct.Struct(f"{width}d").pack_into, 8 * width
     functions: list[Callable[[Any], Any]]
     is_single = all(step.n_outputs == 1 for step in steps)
     functions = [
-        (_number if is_single else _numbers)(fields[i], step) for i, step in zip(places, steps, strict=True)
+        (_number if is_single else _packed)(fields[i], step) for i, step in zip(places, steps, strict=True)
     ]
     in_order = places == list(range(len(places)))
     pick = None if in_order else _picker(places)
 
     def make(target: Floats) -> Callable[..., None]:
-        flat: Any = target.reshape(-1)
+        flat: Any = memoryview(target.reshape(-1)).cast("B") if target.size else bytearray()
 
         def single(cells: Cells, offset: int = 0) -> None:
             pack(flat, offset, *map(_call, functions, cells if pick is None else pick(cells)))
 
         def several(cells: Cells, offset: int = 0) -> None:
-            pack(flat, offset, *_chain(map(_call, functions, cells if pick is None else pick(cells))))
+            parts = map(_call, functions, cells if pick is None else pick(cells))
+            flat[offset : offset + size] = _join(parts)
 
         return single if is_single else several
 
@@ -380,6 +380,19 @@ def _encoder(plan: PlanLike, fields: Sequence[_Field]) -> tuple[int, Callable[[F
 def _picker(places: Sequence[int]) -> Callable[[Cells], Cells]:
     """Return what takes the cells of these places."""
     return operator.itemgetter(*places) if len(places) > 1 else lambda cells: [cells[i] for i in places]
+
+
+def _packed(field: _Field, step: Step) -> Callable[[Any], bytes]:
+    """Return the function from a decoded value to a feature's numbers as they lie in a row."""
+    pack = struct.Struct(f"{step.n_outputs}d").pack
+    if field.spelled is not None and len(field.spelled) * step.n_outputs <= _TABLE:
+        numbers = _numbers(field, step)
+        return {value: pack(*numbers(value)) for value in field.spelled}.__getitem__
+    if step.n_outputs == 1:
+        number = _number(field, step)
+        return pack if number is float else lambda value: pack(number(value))
+    several = _numbers(field, step)
+    return lambda value: pack(*several(value))
 
 
 def _numbers(field: _Field, step: Step) -> Callable[[Any], Sequence[float]]:
