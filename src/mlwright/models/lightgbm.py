@@ -44,7 +44,8 @@ _OBJECTIVES = {
 }
 
 
-_LINKS = {"log-odds": "sigmoid", "score": "softmax", "log": "exp", "value": "identity"}
+_LINKS = {"score": "softmax", "log": "exp", "value": "identity"}
+_HIGHEST = 709.0  # exp of more is infinite
 _SCALES = {"binary": "log-odds", "multiclass": "score", "poisson": "log", "gamma": "log", "tweedie": "log"}
 
 
@@ -271,6 +272,8 @@ class LightGBM(Model):
         add = None if self._trees is None else bind_trees(self._trees, row)
         if add is None:
             return self._loaded.bind(row)
+        if self._link == "log-odds":  # as the library does it, to the last bit
+            return lambda: [1.0 / (1.0 + math.exp(min(-add()[0], _HIGHEST)))]
         link = _LINKS[self._link]
         return lambda: linked_values(add(), link)
 
