@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__GNUC__) && defined(__x86_64__) && defined(__GLIBC__)
-#define WIDE __attribute__((target_clones("avx512f", "arch=haswell", "default")))
+/* Compiled for wider registers as well, and chosen by the processor when the file is loaded. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && defined(__x86_64__) && defined(__GLIBC__)
+#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define WIDE
 #endif
@@ -164,14 +165,67 @@ EXPORT void mlwright_categories(const double *row, const categories *of, float *
     }
 }
 
-/* Add `value` times a row of weights; they are float32, sums are not. */
-static inline void add_row(double *restrict sums, const float *restrict weights, double value, int64_t n) {
-    for (int64_t i = 0; i < n; i++) sums[i] += value * (double)weights[i];
+/* Rows of weights that wait to be added, each with its factor: four at once, so that sums are read and written once for
+   all four. Weights are float32, sums are not. */
+typedef struct {
+    double factor[4];
+    const float *weights[4];
+    int n;
+} waiting;
+
+static inline void add_waiting(waiting *rows, double *restrict sums, int64_t n) {
+    const float *a = rows->weights[0], *b = rows->weights[1], *c = rows->weights[2], *d = rows->weights[3];
+    const double *f = rows->factor;
+    if (rows->n == 4)
+        for (int64_t i = 0; i < n; i++)
+            sums[i] += (f[0] * (double)a[i] + f[1] * (double)b[i]) + (f[2] * (double)c[i] + f[3] * (double)d[i]);
+    else
+        for (int k = 0; k < rows->n; k++)
+            for (int64_t i = 0; i < n; i++) sums[i] += f[k] * (double)rows->weights[k][i];
+    rows->n = 0;
+}
+
+static inline void add_row(waiting *rows, double *restrict sums, const float *weights, double factor, int64_t n) {
+    rows->factor[rows->n] = factor;
+    rows->weights[rows->n] = weights;
+    if (++rows->n == 4) add_waiting(rows, sums, n);
+}
+
+/* exp for numbers from -708 to 700, to the last bit or two: 2^k times a series around 0. Unlike the library's, compilers
+   can do several at once. */
+static inline double exp_of(double x) {
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52: added to a number, it leaves the nearest integer in the low bits */
+    const double k = x * 1.4426950408889634 + magic;
+    const double whole = k - magic;
+    const double r = (x - whole * 0.693147180369123816490) - whole * 1.90821492927058770002e-10; /* log(2) in two parts */
+    double p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0;
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+    p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    union {
+        double number;
+        uint64_t bits;
+    } scale = {k};
+    scale.bits = (scale.bits + 1023) << 52;
+    return p * scale.number;
 }
 
 /* SiLU of numbers that stand with the other sign, as in `Layers`. */
 static inline void activate(double *values, int64_t n) {
-    for (int64_t i = 0; i < n; i++) values[i] /= 1.0 + exp(values[i] < 700.0 ? values[i] : 700.0);
+    for (int64_t i = 0; i < n; i++) {
+        const double low = values[i] < 700.0 ? values[i] : 700.0;
+        values[i] /= 1.0 + exp_of(low > -708.0 ? low : -708.0);
+    }
 }
 
 static inline double bounded(double value) {
@@ -203,29 +257,35 @@ EXPORT void mlwright_nets(const double *row, const nets *net, double *scores) {
     double *hidden = net->room, *sums = net->room + total;
     const float *weights = net->first;
     const float *bias = weights + (net->n_inputs + net->n_flags) * total;
+    waiting rows = {.n = 0};
     for (int64_t i = 0; i < total; i++) hidden[i] = bias[i];
     for (int64_t i = 0; i < net->n_inputs; i++, weights += total) {
         double value = (bounded(row[net->columns[i]]) - net->center[i]) * net->scale[i];
         value /= net->steep ? hypot(value / 3.0, 1.0) : sqrt(1.0 + value * value / 9.0);
-        if (value != 0.0 && value == value) add_row(hidden, weights, value, total);
+        if (value != 0.0 && value == value) add_row(&rows, hidden, weights, value, total);
     }
     for (int64_t i = 0; i < net->n_flags; i++, weights += total)
-        if (row[net->flagged[i]] != row[net->flagged[i]]) add_row(hidden, weights, 1.0, total);
+        if (row[net->flagged[i]] != row[net->flagged[i]]) add_row(&rows, hidden, weights, 1.0, total);
     weights = bias + total;
     const double *start = net->piece_starts, *slope = net->piece_slopes;
     for (int64_t i = 0; i < net->n_piece_columns; i++) {
         const double value = bounded(row[net->piece_columns[i]]);
         for (int32_t k = 0; k < net->piece_counts[i]; k++, start++, slope++, weights += total) {
             const double filled = (value - *start) * *slope;
-            if (filled > 0.0) add_row(hidden, weights, filled < 1.0 ? filled : 1.0, total);
+            if (filled > 0.0) add_row(&rows, hidden, weights, filled < 1.0 ? filled : 1.0, total);
         }
     }
+    add_waiting(&rows, hidden, total);
     activate(hidden, total);
     weights = net->middle;
     const double *shift = net->middle_bias;
     for (int64_t layer = 0; layer < net->n_middle; layer++, shift += total) {
         memcpy(sums, shift, (size_t)total * sizeof(double));
-        for (int64_t i = 0; i < total; i++, weights += width) add_row(sums + i / width * width, weights, hidden[i], width);
+        for (int64_t first = 0; first < total; first += width) {
+            for (int64_t i = first; i < first + width; i++, weights += width)
+                add_row(&rows, sums + first, weights, hidden[i], width);
+            add_waiting(&rows, sums + first, width);
+        }
         activate(sums, total);
         double *spare = hidden;
         hidden = sums;
