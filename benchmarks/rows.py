@@ -99,6 +99,7 @@ def main() -> None:
     from mlwright.models import rows
     from mlwright.models.base import FitContext
     from mlwright.models.catboost import CatBoost
+    from mlwright.models.kernel import Kernel
     from mlwright.models.lightgbm import LightGBM
     from mlwright.models.mlp import MLP
 
@@ -118,6 +119,7 @@ def main() -> None:
         "lightgbm, categories": (LightGBM(num_leaves=31), trees),
         "catboost": (CatBoost(depth=6), none),
         "catboost, categories": (CatBoost(depth=6, max_ctr_complexity=1), trees),
+        "kernel": (Kernel(), none),
         "mlp": (MLP(n_layers=2, n_pieces=8), FitContext(task, n_iterations=5)),
         "mlp, three layers": (MLP(), FitContext(task, n_iterations=5)),
     }

@@ -7,6 +7,7 @@ from mlwright.data.schema import Task, TaskKind
 from mlwright.models import lightgbm, mlp, rows
 from mlwright.models.base import FitContext
 from mlwright.models.catboost import CatBoost
+from mlwright.models.kernel import Kernel
 from mlwright.models.lightgbm import LightGBM
 from mlwright.models.mlp import MLP
 
@@ -112,6 +113,18 @@ def test_nets_score_as_for_many_rows(task, params, without):
     np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-12, atol=1e-290)
     without()
     np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-12, atol=1e-290)
+
+
+@pytest.mark.parametrize("task", [BINARY, CLASSES, NUMBER, COUNT], ids=lambda task: task.metric + task.kind)
+def test_kernels_score_as_for_many_rows(task, without):
+    X, y = table(task, n_rows=400)
+    model = Kernel(n_centres=50).fit(X, y, FitContext(task))
+    asked_for = asked(X)
+    many = model.predict(asked_for)
+    own = [row.copy() for row in asked_for]
+    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-11, atol=1e-290)
+    without()
+    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-11, atol=1e-290)
 
 
 def test_nets_of_the_steepest_scale():

@@ -17,7 +17,8 @@ from mlwright.models.base import FitContext, Model
 from mlwright.models.bound_rows import BoundRows
 from mlwright.models.linear import Linear
 from mlwright.models.robust_inputs import RobustInputs
-from mlwright.models.scores import linked, linked_row
+from mlwright.models.rows import bind_kernel
+from mlwright.models.scores import linked, linked_row, linked_values
 from mlwright.models.state_audit import header, read_array
 
 __all__ = ["Kernel"]
@@ -166,6 +167,10 @@ class Kernel(Model):
 
     def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
         """Return a function that predicts what `row` holds when it is called."""
+        score = bind_kernel(self._inputs, self._scale, self._all, self.weights_, row)
+        if score is not None:
+            own_link = self.link_
+            return lambda: linked_values(score(), own_link)
         dot, weights, scale, link = np.dot, self.weights_, self._scale, self.link_
         inputs = np.ones(len(self._all))  # the last one multiplies the bias
         values = inputs[:-1]

@@ -1,4 +1,4 @@
-/* One row through a fitted model: trees of LightGBM's kind, oblivious trees, and small neural nets.
+/* One row through a fitted model: trees of LightGBM's kind, oblivious trees, small neural nets, and kernels.
 
    What `mlwright.models.rows` loads where a C compiler was there when the package was built; without it NumPy and
    LightGBM's own library give the same numbers, two to five times as slowly. Plain C: no Python, no state, no memory
@@ -27,7 +27,7 @@
 #define COLUMN 0x3fffffffu
 
 /* Changes with what the functions are given; `rows.py` refuses another one. */
-EXPORT int32_t mlwright_form(void) { return 1; }
+EXPORT int32_t mlwright_form(void) { return 2; }
 
 /* 16 bytes, four to a line of the cache. A child below 0 is leaf ~child. */
 typedef struct {
@@ -232,12 +232,26 @@ static inline double bounded(double value) {
     return value < -1e100 ? -1e100 : value > 1e100 ? 1e100 : value; /* NaN stays */
 }
 
+/* Columns less their centre, scaled and bounded, and flags of missing values; as `RobustInputs`. */
 typedef struct {
-    /* inputs: columns less their centre, scaled and bounded; flags of missing values */
     int64_t n_inputs, n_flags, steep;
     const int32_t *columns;
     const double *center, *scale;
     const int32_t *flagged;
+} robust;
+
+static inline double input(const double *row, const robust *of, int64_t i) {
+    double value = (bounded(row[of->columns[i]]) - of->center[i]) * of->scale[i];
+    value /= of->steep ? hypot(value / 3.0, 1.0) : sqrt(1.0 + value * value / 9.0);
+    return value == value ? value : 0.0;
+}
+
+static inline int is_missing(const double *row, const robust *of, int64_t i) {
+    return row[of->flagged[i]] != row[of->flagged[i]];
+}
+
+typedef struct {
+    robust inputs;
     /* pieces, column after column */
     int64_t n_piece_columns;
     const int32_t *piece_columns, *piece_counts;
@@ -256,16 +270,16 @@ EXPORT void mlwright_nets(const double *row, const nets *net, double *scores) {
     const int64_t total = net->n_nets * net->width, width = net->width;
     double *hidden = net->room, *sums = net->room + total;
     const float *weights = net->first;
-    const float *bias = weights + (net->n_inputs + net->n_flags) * total;
+    const robust *inputs = &net->inputs;
+    const float *bias = weights + (inputs->n_inputs + inputs->n_flags) * total;
     waiting rows = {.n = 0};
     for (int64_t i = 0; i < total; i++) hidden[i] = bias[i];
-    for (int64_t i = 0; i < net->n_inputs; i++, weights += total) {
-        double value = (bounded(row[net->columns[i]]) - net->center[i]) * net->scale[i];
-        value /= net->steep ? hypot(value / 3.0, 1.0) : sqrt(1.0 + value * value / 9.0);
-        if (value != 0.0 && value == value) add_row(&rows, hidden, weights, value, total);
+    for (int64_t i = 0; i < inputs->n_inputs; i++, weights += total) {
+        const double value = input(row, inputs, i);
+        if (value != 0.0) add_row(&rows, hidden, weights, value, total);
     }
-    for (int64_t i = 0; i < net->n_flags; i++, weights += total)
-        if (row[net->flagged[i]] != row[net->flagged[i]]) add_row(&rows, hidden, weights, 1.0, total);
+    for (int64_t i = 0; i < inputs->n_flags; i++, weights += total)
+        if (is_missing(row, inputs, i)) add_row(&rows, hidden, weights, 1.0, total);
     weights = bias + total;
     const double *start = net->piece_starts, *slope = net->piece_slopes;
     for (int64_t i = 0; i < net->n_piece_columns; i++) {
@@ -295,4 +309,40 @@ EXPORT void mlwright_nets(const double *row, const nets *net, double *scores) {
     const double *last = net->last;
     for (int64_t i = 0; i < total; i++, last += net->n_outputs)
         for (int64_t output = 0; output < net->n_outputs; output++) scores[output] += hidden[i] * last[output];
+}
+
+typedef struct {
+    robust inputs;
+    int64_t n_centres, n_outputs;
+    double scale;
+    /* rows of `all` are inputs, flags, bias: exponents of the centres, then straight lines */
+    const double *all, *weights;
+    /* room for n_centres + n_outputs numbers */
+    double *room;
+} kernel;
+
+/* As `Kernel.predict` before the link. */
+WIDE
+EXPORT void mlwright_kernel(const double *row, const kernel *of, double *scores) {
+    const int64_t n_centres = of->n_centres, n_outputs = of->n_outputs, total = n_centres + n_outputs;
+    const robust *inputs = &of->inputs;
+    const int64_t n_inputs = inputs->n_inputs, n_all = n_inputs + inputs->n_flags;
+    double *restrict sums = of->room;
+    const double *weights = of->all;
+    double size = 0.0;
+    memcpy(sums, of->all + n_all * total, (size_t)total * sizeof(double));
+    for (int64_t i = 0; i < n_all; i++, weights += total) {
+        const double value = i < n_inputs ? input(row, inputs, i) : is_missing(row, inputs, i - n_inputs);
+        if (value == 0.0) continue;
+        size += value * value;
+        for (int64_t k = 0; k < total; k++) sums[k] += value * weights[k];
+    }
+    for (int64_t k = 0; k < n_centres; k++) {
+        const double exponent = sums[k] + size * of->scale, low = exponent < 0.0 ? exponent : 0.0;
+        sums[k] = exp_of(low > -708.0 ? low : -708.0);
+    }
+    memcpy(scores, sums + n_centres, (size_t)n_outputs * sizeof(double));
+    weights = of->weights;
+    for (int64_t k = 0; k < n_centres; k++, weights += n_outputs)
+        for (int64_t output = 0; output < n_outputs; output++) scores[output] += sums[k] * weights[output];
 }

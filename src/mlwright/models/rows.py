@@ -10,7 +10,7 @@ import ctypes
 import functools
 import importlib.machinery
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,24 @@ from mlwright.core.types import Floats
 if TYPE_CHECKING:
     from mlwright.models.catboost_ctr import CategoryTables
     from mlwright.models.mlp_layers import Layers
+    from mlwright.models.robust_inputs import RobustInputs
 
-__all__ = ["NODE", "Trees", "bind_categories", "bind_nets", "bind_oblivious", "bind_trees", "is_compiled"]
+__all__ = [
+    "NODE",
+    "Trees",
+    "bind_categories",
+    "bind_kernel",
+    "bind_nets",
+    "bind_oblivious",
+    "bind_trees",
+    "is_compiled",
+]
 
 NODE = np.dtype(
     [("threshold", "<f8"), ("column", "<u4"), ("left", "<i2"), ("right", "<i2")]
 )  # of a categorical split the threshold's bytes are the place of its first word and how many there are
 
-_FORM = 1  # of rows.c
+_FORM = 2  # of rows.c
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +91,7 @@ def _library() -> ctypes.PyDLL | None:
                 "mlwright_oblivious": [pointer, pointer, number, *[pointer] * 4, *[number] * 3, pointer],
                 "mlwright_nets": [pointer, pointer, pointer],
                 "mlwright_categories": [pointer, pointer, pointer],
+                "mlwright_kernel": [pointer, pointer, pointer],
             }.items():
                 function = getattr(library, name)
                 function.argtypes, function.restype = types, None
@@ -223,7 +234,7 @@ def bind_categories(tables: CategoryTables, row: Floats, wide: np.ndarray) -> Ca
         n_bits=len(own.bit_columns),
         n_combinations=own.parts.shape[0],
         n_parts=own.parts.shape[1],
-        **{name: part.ctypes.data for name, part in parts.items()},
+        **_pointers(parts),
     )
     call = functools.partial(
         library.mlwright_categories,
@@ -238,12 +249,72 @@ def bind_categories(tables: CategoryTables, row: Floats, wide: np.ndarray) -> Ca
     return widen
 
 
+_INPUTS = (
+    *((name, ctypes.c_int64) for name in ("n_inputs", "n_flags", "steep")),
+    *((name, ctypes.c_void_p) for name in ("columns", "center", "scale", "flagged")),
+)  # as `robust` in rows.c
+
+
+def _of_inputs(inputs: RobustInputs) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Return the arrays and the numbers of `_INPUTS`."""
+    arrays = {
+        "columns": _laid(np.int32, inputs.columns),
+        "center": _laid(np.float64, inputs.center),
+        "scale": _laid(np.float64, inputs.scale),
+        "flagged": _laid(np.int32, inputs.flagged),
+    }
+    counts = {"n_inputs": len(inputs.columns), "n_flags": len(inputs.flagged), "steep": inputs.is_steep}
+    return arrays, counts
+
+
+class _Kernel(ctypes.Structure):
+    """As `kernel` in rows.c."""
+
+    _fields_ = (
+        *_INPUTS,
+        ("n_centres", ctypes.c_int64),
+        ("n_outputs", ctypes.c_int64),
+        ("size_scale", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("all", "weights", "room")),
+    )
+
+
+def bind_kernel(
+    inputs: RobustInputs, size_scale: float, everything: Floats, weights: Floats, row: Floats
+) -> Callable[[], list[float]] | None:
+    """Return a function that gives a kernel's scores for what `row` holds when it is called; None if nothing is compiled.
+
+    Parameters
+    ----------
+    inputs : RobustInputs
+    size_scale : float
+        What the sum of the inputs' squares counts in an exponent.
+    everything : ndarray of shape (inputs.width + 1, n_centres + n_outputs)
+        Exponents of the centres, then straight lines; the last row is a bias.
+    weights : ndarray of shape (n_centres, n_outputs)
+    row : ndarray of float64
+    """
+    library = _library()
+    if library is None:
+        return None
+    arrays, counts = _of_inputs(inputs)
+    n_centres, n_outputs = weights.shape
+    parts = arrays | {
+        "all": _laid(np.float64, everything),
+        "weights": _laid(np.float64, weights),
+        "room": np.empty(n_centres + n_outputs),
+    }
+    kernel = _Kernel(
+        n_centres=n_centres, n_outputs=n_outputs, size_scale=size_scale, **counts, **_pointers(parts)
+    )
+    return _scoring(library.mlwright_kernel, row, kernel, n_outputs, parts)
+
+
 class _Nets(ctypes.Structure):
     """As `nets` in rows.c."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("n_inputs", "n_flags", "steep")),
-        *((name, ctypes.c_void_p) for name in ("columns", "center", "scale", "flagged")),
+        *_INPUTS,
         ("n_piece_columns", ctypes.c_int64),
         *((f"piece_{name}", ctypes.c_void_p) for name in ("columns", "counts", "starts", "slopes")),
         *((name, ctypes.c_int64) for name in ("n_nets", "width", "n_middle", "n_outputs")),
@@ -265,11 +336,8 @@ def bind_nets(layers: Layers, row: Floats) -> Callable[[], list[float]] | None:
     inputs, pieces = layers.inputs, layers.pieces
     # Weights are float32 in the bundle and lose nothing; half of the memory is half of the time.
     middle = [weights.ravel() for weights, _ in layers.middle]
-    parts = {
-        "columns": _laid(np.int32, inputs.columns),
-        "center": _laid(np.float64, inputs.center),
-        "scale": _laid(np.float64, inputs.scale),
-        "flagged": _laid(np.int32, inputs.flagged),
+    arrays, counts = _of_inputs(inputs)
+    parts = arrays | {
         "piece_columns": _laid(np.int32, pieces.columns),
         "piece_counts": _laid(np.int32, pieces.counts),
         "piece_starts": _laid(np.float64, pieces.starts),
@@ -283,26 +351,33 @@ def bind_nets(layers: Layers, row: Floats) -> Callable[[], list[float]] | None:
         "last_bias": _laid(np.float64, layers.last_bias),
         "room": _laid(np.float64, np.empty(2 * total)),
     }
-    scores = np.empty(len(layers.last_bias))
+    n_outputs = len(layers.last_bias)
     nets = _Nets(
-        n_inputs=len(inputs.columns),
-        n_flags=len(inputs.flagged),
-        steep=inputs.is_steep,
         n_piece_columns=len(pieces.columns),
         n_nets=n_nets,
         width=width,
         n_middle=len(layers.middle),
-        n_outputs=len(scores),
-        **{name: part.ctypes.data for name, part in parts.items()},
+        n_outputs=n_outputs,
+        **counts,
+        **_pointers(parts),
     )
+    return _scoring(library.mlwright_nets, row, nets, n_outputs, parts)
+
+
+def _scoring(
+    function: Callable[..., None],
+    row: Floats,
+    told: ctypes.Structure,
+    n_outputs: int,
+    parts: Mapping[str, Any],
+) -> Callable[[], list[float]]:
+    """Return what calls `function` for what `row` holds then; `parts` are what `told` points at."""
+    scores = np.empty(n_outputs)
     call = functools.partial(
-        library.mlwright_nets,
-        *_places(_shared(np.float64, row)),
-        ctypes.addressof(nets),
-        scores.ctypes.data,
+        function, *_places(_shared(np.float64, row)), ctypes.addressof(told), scores.ctypes.data
     )
 
-    def score(_kept: Any = (parts, nets, row)) -> list[float]:
+    def score(_kept: Any = (told, parts, row)) -> list[float]:
         call()
         return scores.tolist()
 
@@ -325,3 +400,7 @@ def _shared(dtype: type[np.generic], array: np.ndarray) -> np.ndarray:
 
 def _places(*arrays: np.ndarray) -> list[int]:
     return [array.ctypes.data for array in arrays]
+
+
+def _pointers(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    return {name: array.ctypes.data for name, array in arrays.items()}
