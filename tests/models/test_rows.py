@@ -84,13 +84,15 @@ def test_lightgbm_parts_missing_from_infinite_values():
 
 
 @pytest.mark.parametrize("task", [BINARY, CLASSES, NUMBER, COUNT], ids=lambda task: task.metric + task.kind)
-@pytest.mark.parametrize("categorical", [(), CATEGORICAL])
-def test_catboost_gives_the_bits_of_many_rows(task, categorical, without):
+@pytest.mark.parametrize(("categorical", "depth"), [((), 6), ((), 3), (CATEGORICAL, 6)])
+def test_catboost_gives_the_bits_of_many_rows(task, categorical, depth, without):
     X, y = table(task)
     if task is CLASSES:
         categorical = ()
     params = {"max_ctr_complexity": 2} if categorical else {}
-    model = CatBoost(**params).fit(X, y, FitContext(task, n_iterations=40, categorical=categorical))
+    model = CatBoost(depth=depth, **params).fit(
+        X, y, FitContext(task, n_iterations=40, categorical=categorical)
+    )
     assert not categorical or model._categories is not None
     asked_for = asked(X)
     many = model.predict(asked_for)

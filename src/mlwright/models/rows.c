@@ -92,24 +92,45 @@ EXPORT void mlwright_trees(const double *row, const node *nodes, const int64_t *
     }
 }
 
-/* As `ObliviousTrees`: level k of a tree asks whether a float32 exceeds a border, and is bit k of its leaf. Sums are made
-   in the order of the trees, the bias last, as for many rows. `narrow` has room for n_columns; where `row` is null, it
-   holds the row already. */
+/* Where a row's leaves are: level k of a tree asks whether a number exceeds a border, and is bit k of its leaf. */
+static inline size_t leaf_of(const float *row, const int32_t *columns, const float *borders, int64_t depth) {
+    size_t leaf = 0;
+    for (int64_t k = 0; k < depth; k++) leaf |= (size_t)(row[columns[k]] > borders[k]) << k;
+    return leaf;
+}
+
+static inline void add_oblivious(const float *row, const int32_t *columns, const float *borders, const double *leaves,
+                                 int64_t n_trees, int64_t depth, int64_t n_outputs, double *sums) {
+    if (n_outputs == 1) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < n_trees; i++) {
+            sum += leaves[((size_t)i << depth) + leaf_of(row, columns, borders, depth)];
+            columns += depth;
+            borders += depth;
+        }
+        sums[0] = sum;
+        return;
+    }
+    memset(sums, 0, (size_t)n_outputs * sizeof(double));
+    for (int64_t i = 0; i < n_trees; i++) {
+        const double *values = leaves + (((size_t)i << depth) + leaf_of(row, columns, borders, depth)) * (size_t)n_outputs;
+        for (int64_t output = 0; output < n_outputs; output++) sums[output] += values[output];
+        columns += depth;
+        borders += depth;
+    }
+}
+
+/* As `ObliviousTrees`: sums are made in the order of the trees, the bias last, as for many rows. `narrow` has room for
+   n_columns; where `row` is null, it holds the row already. */
 EXPORT void mlwright_oblivious(const double *row, float *narrow, int64_t n_columns, const int32_t *columns,
                                const float *borders, const double *leaves, const double *bias, int64_t n_trees,
                                int64_t depth, int64_t n_outputs, double *sums) {
     if (row)
         for (int64_t i = 0; i < n_columns; i++) narrow[i] = (float)row[i];
-    memset(sums, 0, (size_t)n_outputs * sizeof(double));
-    for (int64_t i = 0; i < n_trees; i++) {
-        size_t leaf = 0;
-        for (int64_t k = 0; k < depth; k++) leaf |= (size_t)(narrow[columns[k]] > borders[k]) << k;
-        columns += depth;
-        borders += depth;
-        const double *values = leaves + (leaf * (size_t)n_outputs);
-        for (int64_t output = 0; output < n_outputs; output++) sums[output] += values[output];
-        leaves += (n_outputs << depth);
-    }
+    if (depth == 6) /* the usual one: known to the compiler, all levels go side by side */
+        add_oblivious(narrow, columns, borders, leaves, n_trees, 6, n_outputs, sums);
+    else
+        add_oblivious(narrow, columns, borders, leaves, n_trees, depth, n_outputs, sums);
     for (int64_t output = 0; output < n_outputs; output++) sums[output] += bias[output];
 }
 
