@@ -363,7 +363,8 @@ def _encoder(plan: PlanLike, fields: Sequence[_Field]) -> tuple[int, Callable[[F
     pick = None if in_order else _picker(places)
 
     def make(target: Floats) -> Callable[..., None]:
-        flat: Any = memoryview(target.reshape(-1)).cast("B") if target.size else bytearray()
+        numbers: Any = target.reshape(-1)
+        flat = memoryview(numbers).cast("B") if target.size else bytearray()
 
         def single(cells: Cells, offset: int = 0) -> None:
             pack(flat, offset, *map(_call, functions, cells if pick is None else pick(cells)))
