@@ -65,7 +65,9 @@ def package_of(model: Any, X: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray
         import catboost
 
         numbers = np.nan_to_num(X)
-        forest = catboost.CatBoostClassifier(iterations=300, verbose=False, thread_count=1).fit(numbers, y)
+        forest = catboost.CatBoostClassifier(
+            iterations=300, verbose=False, thread_count=1, allow_writing_files=False
+        ).fit(numbers, y)
         return lambda row: forest.predict_proba(np.nan_to_num(row), thread_count=1)
     return None
 
