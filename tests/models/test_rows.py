@@ -63,6 +63,15 @@ def asked(X, seed=1):
     return np.vstack([X[:200], odd, np.array([[value] * X.shape[1] for value in ODD])])
 
 
+def as_for_many(model, X, without, *, rtol):
+    """Single rows, compiled and not, are as the batch path has them."""
+    many = model.predict(asked(X))
+    own = [row.copy() for row in asked(X)]
+    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=rtol, atol=1e-290)
+    without()
+    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=rtol, atol=1e-290)
+
+
 @pytest.mark.parametrize("task", [BINARY, CLASSES, NUMBER, COUNT], ids=lambda task: task.metric + task.kind)
 @pytest.mark.parametrize("params", [{}, {"num_leaves": 2}, {"num_leaves": 200, "min_data_in_leaf": 1}])
 @pytest.mark.parametrize("categorical", [(), CATEGORICAL])
@@ -109,24 +118,14 @@ def test_catboost_gives_the_bits_of_many_rows(task, categorical, depth, without)
 def test_nets_score_as_for_many_rows(task, params, without):
     X, y = table(task, n_rows=300)
     model = MLP(**params).fit(X, y, FitContext(task, n_iterations=3))
-    asked_for = asked(X)
-    many = model.predict(asked_for)
-    own = [row.copy() for row in asked_for]
-    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-12, atol=1e-290)
-    without()
-    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-12, atol=1e-290)
+    as_for_many(model, X, without, rtol=1e-12)
 
 
 @pytest.mark.parametrize("task", [BINARY, CLASSES, NUMBER, COUNT], ids=lambda task: task.metric + task.kind)
 def test_kernels_score_as_for_many_rows(task, without):
     X, y = table(task, n_rows=400)
     model = Kernel(n_centres=50).fit(X, y, FitContext(task))
-    asked_for = asked(X)
-    many = model.predict(asked_for)
-    own = [row.copy() for row in asked_for]
-    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-11, atol=1e-290)
-    without()
-    np.testing.assert_allclose([model.bind(row)() for row in own], many, rtol=1e-11, atol=1e-290)
+    as_for_many(model, X, without, rtol=1e-11)
 
 
 def test_nets_of_the_steepest_scale():
