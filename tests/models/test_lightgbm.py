@@ -248,14 +248,14 @@ def test_rows_from_many_threads():
 
 def test_wrong_width_is_an_error(text):
     native = NativeBooster(text.encode(), 5, 1)
-    for call in (lambda: native.margins(np.zeros((2, 4))), lambda: native.predict_row(np.zeros(1))):
+    for call in (lambda: native.margins(np.zeros((2, 4))), lambda: native.bind(np.zeros(1))):
         with pytest.raises(ValueError, match="expected 5"):
             call()
 
 
 def test_the_library_s_memory_is_freed(text, monkeypatch):
     native = NativeBooster(text.encode(), 5, 1)
-    native.predict_row(np.zeros(5))
+    native.bind(np.zeros(5))()
     freed = native._free
     assert freed.alive
     del native

@@ -80,7 +80,7 @@ def test_lightgbm_goes_where_its_library_goes(task, params, categorical):
     model = LightGBM(**params).fit(X, y, FitContext(task, n_iterations=30, categorical=categorical))
     model.settle()
     for row in asked(X):
-        mine, theirs = model.predict_row(row), model._loaded.predict_row(row)
+        mine, theirs = model.predict_row(row), model._loaded.bind(row)()
         np.testing.assert_allclose(mine, theirs, rtol=1e-14, atol=1e-300)
 
 
@@ -89,7 +89,7 @@ def test_lightgbm_parts_missing_from_infinite_values():
     model = LightGBM(min_data_in_leaf=1).fit(X, np.isnan(X[:, 0]) * 1.0, FitContext(NUMBER, n_iterations=5))
     model.settle()
     for row in X[:4]:
-        assert model.predict_row(row) == pytest.approx(model._loaded.predict_row(row), rel=1e-13)
+        assert model.predict_row(row) == pytest.approx(model._loaded.bind(row)(), rel=1e-13)
 
 
 @pytest.mark.parametrize("task", [BINARY, CLASSES, NUMBER, COUNT], ids=lambda task: task.metric + task.kind)

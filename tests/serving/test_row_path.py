@@ -21,7 +21,8 @@ from mlwright.data.schema import Column, Kind, Role, Schema
 from mlwright.data.values import columns
 from mlwright.metrics.decision import decide
 from mlwright.serving.answers import encoder
-from mlwright.serving.rowpath import OddRecordError, RowPath
+from mlwright.serving.rowform import OddRecordError
+from mlwright.serving.rowpath import RowPath
 
 PREDICTORS = {str(task.kind): build(task) for task in (BINARY, MULTI, REGRESSION)}
 PREDICTOR = PREDICTORS["binary"]

@@ -1,4 +1,4 @@
-"""LightGBM's shared library, called directly: load a model text, predict many rows, predict one row.
+"""LightGBM's shared library, called directly: load a model text, predict many rows, bind one row.
 
 Importing the ``lightgbm`` package pulls scikit-learn and pandas, which a serving process neither needs nor wants. This
 file finds the package's library without importing the package. It knows nothing of what a text should hold: pass only
@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -119,20 +120,6 @@ def by_parts(
     return out
 
 
-class _Slot:
-    """A single-row configuration with its own buffers: used by one thread at a time."""
-
-    __slots__ = ("config", "data", "data_at", "length", "length_at", "out", "out_at")
-
-    def __init__(self, config: int, n_columns: int, n_outputs: int) -> None:
-        self.config = config
-        self.data = np.zeros(n_columns)
-        self.out = np.zeros(n_outputs)
-        self.length = ctypes.c_int64(0)
-        self.data_at, self.out_at = self.data.ctypes.data, self.out.ctypes.data
-        self.length_at = ctypes.addressof(self.length)
-
-
 def _free(library: ctypes.CDLL, booster: int, configs: list[int]) -> None:
     for config in configs:
         library.LGBM_FastConfigFree(config)
@@ -142,7 +129,7 @@ def _free(library: ctypes.CDLL, booster: int, configs: list[int]) -> None:
 class NativeBooster:
     """A loaded model text.
 
-    Safe to use from many threads: each call takes a free slot, or makes one. Memory is freed with the object.
+    Safe to use from many threads, but for what `bind` gives. Memory is freed with the object.
 
     Parameters
     ----------
@@ -162,7 +149,6 @@ class NativeBooster:
             raise BundleContentError("LightGBM gave no model")
         self._booster = handle.value
         self._configs: list[int] = []
-        self._idle: list[_Slot] = []
         self._text = text
         self._copy: NativeBooster | None = None
         self._parting = threading.Lock()
@@ -230,24 +216,6 @@ class NativeBooster:
         self._check(code)
         return out
 
-    def predict_row(self, row: Floats) -> Sequence[float]:
-        """Return `n_outputs` numbers for one row of shape (n_columns,)."""
-        if len(row) != self.n_columns:
-            raise ValueError(f"expected {self.n_columns} numbers, got {len(row)}")
-        try:
-            slot = self._idle.pop()
-        except IndexError:
-            slot = self._slot()
-        slot.data[:] = row
-        code = self._library.LGBM_BoosterPredictForMatSingleRowFast(
-            slot.config, slot.data_at, slot.length_at, slot.out_at
-        )
-        values = slot.out.tolist()
-        self._idle.append(slot)
-        if code:
-            self._check(code)
-        return values
-
     def bind(self, row: Floats) -> Callable[[], Sequence[float]]:
         """Return a function that predicts what `row` (float64, shape (n_columns,)) holds when it is called.
 
@@ -255,20 +223,20 @@ class NativeBooster:
         """
         if row.shape != (self.n_columns,) or row.dtype != np.float64 or not row.flags.c_contiguous:
             raise ValueError(f"expected {self.n_columns} numbers of float64 in one piece")
-        slot = self._slot()
-        slot.data, slot.data_at = row, row.ctypes.data
+        config, out, length = self._configuration(), np.zeros(self.n_outputs), ctypes.c_int64(0)
         call = self._library.LGBM_BoosterPredictForMatSingleRowFast
-        config, data, length, out = slot.config, slot.data_at, slot.length_at, slot.out_at
+        places = config, row.ctypes.data, ctypes.addressof(length), out.ctypes.data
 
-        def predict() -> Sequence[float]:
-            code = call(config, data, length, out)
+        def predict(_kept: Any = (row, length)) -> Sequence[float]:
+            code = call(*places)
             if code:
                 self._check(code)
-            return slot.out.tolist()
+            return out.tolist()
 
         return predict
 
-    def _slot(self) -> _Slot:
+    def _configuration(self) -> int:
+        """Return a configuration for single rows, with buffers of its own; freed with the booster."""
         config = ctypes.c_void_p()
         with THREADS.held(1):
             code = self._library.LGBM_BoosterPredictForMatSingleRowFastInit(
@@ -279,4 +247,4 @@ class NativeBooster:
         if config.value is None:
             raise MlwrightError("LightGBM gave no configuration for single rows")
         self._configs.append(config.value)
-        return _Slot(config.value, self.n_columns, self.n_outputs)
+        return config.value

@@ -10,7 +10,7 @@ import ctypes
 import functools
 import importlib.machinery
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,6 @@ def bind_trees(trees: Trees, row: Floats) -> Callable[[], list[float]] | None:
     library = _library()
     if library is None:
         return None
-    sums = np.empty(trees.n_outputs)
     # What is pointed at must live as long as the function.
     kept = (
         _shared(np.float64, row),
@@ -122,19 +121,8 @@ def bind_trees(trees: Trees, row: Floats) -> Callable[[], list[float]] | None:
         _laid(np.int64, trees.first_leaf),
         _laid(np.uint32, trees.sets),
     )
-    call = functools.partial(
-        library.mlwright_trees,
-        *_places(*kept),
-        len(trees.first_leaf),
-        trees.n_outputs,
-        sums.ctypes.data,
-    )
-
-    def add(_kept: Any = kept) -> list[float]:
-        call()
-        return sums.tolist()
-
-    return add
+    counts = len(trees.first_leaf), trees.n_outputs
+    return _calling(library.mlwright_trees, (*_places(*kept), *counts), trees.n_outputs, kept)
 
 
 def bind_oblivious(
@@ -158,7 +146,6 @@ def bind_oblivious(
     if library is None:
         return None
     n_trees, depth = columns.shape
-    sums = np.empty(len(bias))
     is_narrow = row.dtype == np.float32
     narrow = row if is_narrow else np.empty(len(row), np.float32)
     kept = (
@@ -169,8 +156,7 @@ def bind_oblivious(
         _laid(np.float64, leaves),
         _laid(np.float64, bias),
     )
-    call = functools.partial(
-        library.mlwright_oblivious,
+    arguments = (
         None if is_narrow else row.ctypes.data,
         narrow.ctypes.data,
         len(row),
@@ -178,14 +164,8 @@ def bind_oblivious(
         n_trees,
         depth,
         len(bias),
-        sums.ctypes.data,
     )
-
-    def add(_kept: Any = kept) -> list[float]:
-        call()
-        return sums.tolist()
-
-    return add
+    return _calling(library.mlwright_oblivious, arguments, len(bias), kept)
 
 
 class _Categories(ctypes.Structure):
@@ -223,9 +203,7 @@ def bind_categories(tables: CategoryTables, row: Floats, wide: np.ndarray) -> Ca
         "slots": _laid(np.int32, tables.slots),
         "unseen": _laid(np.int32, tables.unseen),
         "values": _laid(np.float32, tables.values),
-        "answers": _laid(
-            np.int64, np.empty(len(own.columns) + len(own.equal) + len(own.bit_columns), np.int64)
-        ),
+        "answers": np.empty(len(own.columns) + len(own.equal) + len(own.bit_columns), np.int64),
     }
     categories = _Categories(
         n_columns=len(row),
@@ -349,7 +327,7 @@ def bind_nets(layers: Layers, row: Floats) -> Callable[[], list[float]] | None:
         ),
         "last": _laid(np.float64, layers.last),
         "last_bias": _laid(np.float64, layers.last_bias),
-        "room": _laid(np.float64, np.empty(2 * total)),
+        "room": np.empty(2 * total),
     }
     n_outputs = len(layers.last_bias)
     nets = _Nets(
@@ -372,16 +350,22 @@ def _scoring(
     parts: Mapping[str, Any],
 ) -> Callable[[], list[float]]:
     """Return what calls `function` for what `row` holds then; `parts` are what `told` points at."""
-    scores = np.empty(n_outputs)
-    call = functools.partial(
-        function, *_places(_shared(np.float64, row)), ctypes.addressof(told), scores.ctypes.data
-    )
+    arguments = *_places(_shared(np.float64, row)), ctypes.addressof(told)
+    return _calling(function, arguments, n_outputs, (told, parts, row))
 
-    def score(_kept: Any = (told, parts, row)) -> list[float]:
+
+def _calling(
+    function: Callable[..., None], arguments: Sequence[int | None], n_outputs: int, kept: Any
+) -> Callable[[], list[float]]:
+    """Return what calls `function` with `arguments` and room for its outputs; `kept` is what they point at."""
+    outputs = np.empty(n_outputs)
+    call = functools.partial(function, *arguments, outputs.ctypes.data)
+
+    def ask(_kept: Any = kept) -> list[float]:
         call()
-        return scores.tolist()
+        return outputs.tolist()
 
-    return score
+    return ask
 
 
 def _laid(dtype: type[np.generic], array: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ from mlwright.serving.predictor import Predictor
 from mlwright.serving.prometheus import CONTENT_TYPE, Metrics
 from mlwright.serving.responses import JSON, NO_SNIFFING, Response, as_json, failure, malformed
 from mlwright.serving.routes import CSV, ROUTES, match
-from mlwright.serving.rowpath import OddRecordError
+from mlwright.serving.rowform import OddRecordError
 from mlwright.serving.status import Status
 
 __all__ = ["ROUTES", "Endpoint", "Limits", "Response", "failure", "new_id"]

@@ -21,7 +21,8 @@ from mlwright.data.schema import Schema, Task
 from mlwright.data.values import Cell, Columns
 from mlwright.serving.answers import TOLERANCE, answerer, difference
 from mlwright.serving.reasons import ReasonsLike, of_model
-from mlwright.serving.rowpath import OddRecordError, RowPath
+from mlwright.serving.rowform import OddRecordError
+from mlwright.serving.rowpath import RowPath
 from mlwright.serving.validation import RecordReader, stack
 
 if TYPE_CHECKING:
