@@ -21,7 +21,7 @@ from mlwright.data.schema import Kind, TaskKind
 __all__ = ["FILE", "KEYS", "Project", "load_project", "slug", "without_password"]
 
 FILE = "mlwright.toml"
-_LATENCY, _SLACK = "150us", 2.0
+_LATENCY, _SLACK = "300us", 1.5
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CAPACITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%|([0-9]+) of ([0-9]+)")
 

@@ -137,7 +137,7 @@ class CatBoost(Model):
         Categories are reckoned with where the parameters speak of combinations of them (`max_ctr_complexity`).
         """
         a_tree = 0.004 + 0.001 * params.get("depth", 6) + 0.0022 * n_outputs
-        fixed = 9.5 + (5.0 if n_outputs > 1 else 0.0) + (35.0 if "max_ctr_complexity" in params else 0.0)
+        fixed = 9.5 + (5.0 if n_outputs > 1 else 0.0) + (3.0 if "max_ctr_complexity" in params else 0.0)
         return fixed + n_iterations * a_tree
 
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:

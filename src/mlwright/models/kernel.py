@@ -83,7 +83,7 @@ class Kernel(Model):
     @classmethod
     def price(cls, params: Mapping[str, Any], n_iterations: int, n_outputs: int) -> float:  # noqa: ARG003 - the seam's
         """Return about how many microseconds a row takes with a hundred inputs."""
-        return 20.0 + params.get("n_centres", _N_CENTRES) * (100 + n_outputs) / 4000
+        return 5.0 + params.get("n_centres", _N_CENTRES) * (100 + n_outputs) / 8_000
 
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit; `context.stop` is asked as `Linear` asks it."""

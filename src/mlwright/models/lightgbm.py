@@ -117,7 +117,7 @@ class LightGBM(Model):
         third of it, because its branches are foreseen. Small trees stay in the cache.
         """
         depth = math.log2(max(4, params.get("num_leaves", 31)))
-        return 4.0 + n_iterations * n_outputs * 0.024 * (depth - 1.5)
+        return 5.0 + n_iterations * n_outputs * 0.018 * (depth - 1.5)
 
     @classmethod
     def prepare(cls) -> None:

@@ -111,7 +111,7 @@ class MLP(Model):
             params.get("n_layers", 3),
         )
         n_weights = members * width * (100 + (n_layers - 1) * width + n_outputs)
-        return 10.0 + 5.0 * n_layers + n_weights / 4_000 + (20.0 if params.get("n_pieces", 0) else 0.0)
+        return 5.0 + 2.5 * n_layers + n_weights / 5_000 + (10.0 if params.get("n_pieces", 0) else 0.0)
 
     def fit(self, X: Floats, y: Floats, context: FitContext) -> Self:
         """Fit; see `Model.fit`. `context.stop` is asked every 20 batches; an iteration it breaks off does not count."""

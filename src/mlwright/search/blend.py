@@ -31,8 +31,8 @@ _DRAWS = (
 _FEW_ROWS = 5_000
 _MOST_DRAWN = 7_000
 # A microsecond costs this share of the way from the worst baseline to the best trial.
-_PRICE, _PRICE_OF_CLASSES = 1.8e-4, 6e-5
-_VIEW_PRICE, _CELL_PRICE = 3.0, 0.2  # microseconds for a further matrix row, and for each of its columns
+_PRICE, _PRICE_OF_CLASSES = 1.2e-4, 6e-5
+_VIEW_PRICE, _CELL_PRICE = 3.0, 0.1  # microseconds for a further matrix row, and for each of its columns
 
 
 def price(result: TrialResult, n_outputs: int) -> float:

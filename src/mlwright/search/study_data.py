@@ -63,7 +63,7 @@ class StudyData:
     seed: int = 0
     weights: Floats | None = None
     quality: str = "refit"
-    latency: float = 150.0
+    latency: float = 300.0
     rows: Ints | None = None
     clock: Callable[[Ensemble, Mapping[str, FeaturePlan]], float] | None = None
     limit: float = math.inf
