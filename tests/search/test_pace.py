@@ -173,12 +173,12 @@ def test_time_is_kept_for_the_blend_and_not_for_the_dearest():
         result_of(2, "lightgbm", 20.0),
         result_of(3, "catboost", 1.0),
     ]
-    # Folds of one half, both at a time: a second of them is 1.05 * 2 s of one thread on all rows.
-    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 42.0) / 2.05)
-    assert costs.time_for_trials(60.0, results, most_kept=24.0) == pytest.approx((60 - 24.0) / 2.05)
-    assert costs.time_for_trials(100.0, results, results[3:]) == pytest.approx((100 - 1.15 * 2.1) / 2.05)
-    assert costs.fits(40.0, results, results[3:])
-    assert not costs.fits(40.0, results, results[2:3])
+    # Folds of one half, both at a time: a second of them is 2 s of one thread on all rows.
+    assert costs.time_for_trials(100.0, results) == pytest.approx((100 - 40.0) / 2)
+    assert costs.time_for_trials(60.0, results, most_kept=24.0) == pytest.approx((60 - 24.0) / 2)
+    assert costs.time_for_trials(100.0, results, results[3:]) == pytest.approx((100 - 1.15 * 2) / 2)
+    assert costs.fits(39.0, results, results[3:])
+    assert not costs.fits(39.0, results, results[2:3])
 
 
 def test_a_member_that_there_is_no_time_to_refit_is_left_out_and_a_replay_leaves_it_out(monkeypatch):

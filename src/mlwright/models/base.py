@@ -83,6 +83,7 @@ class Model(ABC):
     kind: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]] = {}
     grows: ClassVar[bool] = False  # True where iterations are grown until validation stops improving
+    more_rows: ClassVar[float] = 0.25  # the power of the rows that iterations of one output grow with
     n_columns_: int
     n_outputs_: int
     n_iterations_: int

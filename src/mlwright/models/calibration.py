@@ -13,9 +13,9 @@ import numpy as np
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats
 
-__all__ = ["Calibration", "Isotonic", "Temperature", "from_json"]
+__all__ = ["LEAST", "Calibration", "Isotonic", "Temperature", "from_json"]
 
-_LEAST = 1e-15  # a probability below it counts as this
+LEAST = 1e-15  # a probability below it counts as this
 _MOST_KNOTS = 1000
 
 
@@ -58,9 +58,9 @@ class Temperature(Calibration):
 
     def apply(self, predicted: Floats) -> Floats:
         """Return the scaled probabilities."""
-        kept = np.clip(predicted, _LEAST, 1.0)
+        kept = np.clip(predicted, LEAST, 1.0)
         if predicted.shape[1] == 1:
-            odds = (np.log(kept) - np.log(np.maximum(1.0 - predicted, _LEAST))) / self.factor
+            odds = (np.log(kept) - np.log(np.maximum(1.0 - predicted, LEAST))) / self.factor
             return 1.0 / (1.0 + np.exp(-odds))
         powers = np.log(kept) / self.factor
         powers = np.exp(powers - powers.max(axis=1, keepdims=True))
@@ -69,9 +69,9 @@ class Temperature(Calibration):
     def apply_row(self, row: list[float]) -> list[float]:
         """Return one row's numbers."""
         if len(row) == 1:
-            odds = math.log(min(max(row[0], _LEAST), 1.0)) - math.log(max(1.0 - row[0], _LEAST))
+            odds = math.log(min(max(row[0], LEAST), 1.0)) - math.log(max(1.0 - row[0], LEAST))
             return [1.0 / (1.0 + math.exp(-odds / self.factor))]
-        powers = [math.log(min(max(value, _LEAST), 1.0)) / self.factor for value in row]
+        powers = [math.log(min(max(value, LEAST), 1.0)) / self.factor for value in row]
         highest = max(powers)
         powers = [math.exp(power - highest) for power in powers]
         total = sum(powers)

@@ -105,6 +105,7 @@ class CatBoost(Model):
 
     kind: ClassVar[str] = "catboost"
     grows: ClassVar[bool] = True
+    more_rows: ClassVar[float] = 1.0
     rules: ClassVar[Mapping[str, Rule]] = {
         "bagging_temperature": Number(0, 100),
         "boosting_type": Choice(("plain", "ordered")),

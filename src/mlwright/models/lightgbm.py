@@ -85,6 +85,7 @@ class LightGBM(Model):
     _is_explainable: bool | None = None  # None where nobody has looked yet
     kind: ClassVar[str] = "lightgbm"
     grows: ClassVar[bool] = True
+    more_rows: ClassVar[float] = 0.6
     rules: ClassVar[Mapping[str, Rule]] = {
         "bagging_fraction": Number(0.01, 1),
         "cat_l2": Number(0, 1e6),

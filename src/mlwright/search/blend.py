@@ -11,7 +11,6 @@ from mlwright.core import kinds, seeds
 from mlwright.core.types import Floats
 from mlwright.metrics.base import Metric
 from mlwright.models.base import Model
-from mlwright.search.costs import iterations_to_refit
 from mlwright.search.fitter import MOST_MEMBERS
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
@@ -38,8 +37,7 @@ _VIEW_PRICE, _CELL_PRICE = 3.0, 0.1  # microseconds for a further matrix row, an
 def price(result: TrialResult, n_outputs: int) -> float:
     """Return about how many microseconds the trial's refit will take for a row."""
     kind: type[Model] = kinds.load(kinds.MODELS, result.trial.model, family="model")
-    iterations = iterations_to_refit(kind, result.n_iterations)
-    return kind.price(result.trial.params, iterations, n_outputs)
+    return kind.price(result.trial.params, result.refit_iterations, n_outputs)
 
 
 def total_price(data: StudyData, chosen: Sequence[TrialResult]) -> float:

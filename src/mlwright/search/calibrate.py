@@ -9,13 +9,15 @@ import numpy as np
 from mlwright.core import seeds
 from mlwright.core.types import Floats, Ints
 from mlwright.data.schema import Task, TaskKind
-from mlwright.models.calibration import Calibration, Isotonic, Temperature
+from mlwright.models.calibration import LEAST, Calibration, Isotonic, Temperature
 
 __all__ = ["calibrate"]
 
 _ROWS_FOR_ISOTONIC = 3000
 _LEAST_GAIN = 1e-3  # of the loss: less is not worth a step at serving
 _KNOTS = 200
+_STEPS = 25  # of the search for a temperature: then its logarithm is known to 1e-5
+_MOST_LOSS = -np.log(LEAST)
 _RANKED = ("roc_auc", "pr_auc")  # an isotonic curve makes ties, which rank as nothing
 
 
@@ -73,19 +75,33 @@ def _losses(y: Floats, predicted: Floats) -> Floats:
         right = np.where(y > 0.5, predicted[:, 0], 1.0 - predicted[:, 0])
     else:
         right = predicted[np.arange(len(y)), y.astype(np.int64)]
-    return -np.log(np.maximum(right, 1e-15))
+    return -np.log(np.maximum(right, LEAST))
 
 
 def _temperature(y: Floats, predicted: Floats, weights: Floats) -> Temperature:
     """Return the best factor by golden-section search over its logarithm; the loss has one valley."""
+    # As `_losses` of what `Temperature` gives; the logarithms are the same for every factor.
+    known = np.clip(predicted, LEAST, 1.0)
+    if predicted.shape[1] == 1:
+        odds = (np.log(known) - np.log(np.maximum(1.0 - predicted, LEAST)))[:, 0]
+        against = np.where(y > 0.5, -odds, odds)
+    else:
+        logs = np.log(known)
+        logs -= logs.max(axis=1, keepdims=True)
+        own = logs[np.arange(len(y)), y.astype(np.int64)]
 
     def loss(log_factor: float) -> float:
-        return float(weights @ _losses(y, Temperature(float(np.exp(log_factor))).apply(predicted)))
+        scale = float(np.exp(-log_factor))
+        if predicted.shape[1] == 1:
+            losses = np.logaddexp(0.0, scale * against)
+        else:
+            losses = np.log(np.exp(scale * logs).sum(axis=1)) - scale * own
+        return float(weights @ np.minimum(losses, _MOST_LOSS))
 
     low, high, golden = np.log(0.1), np.log(10.0), (np.sqrt(5.0) - 1) / 2
     left, right = high - golden * (high - low), low + golden * (high - low)
     at_left, at_right = loss(left), loss(right)
-    for _ in range(40):
+    for _ in range(_STEPS):
         if at_left < at_right:
             high, right, at_right = right, left, at_left
             left = high - golden * (high - low)

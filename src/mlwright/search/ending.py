@@ -15,6 +15,7 @@ from mlwright.core.clock import Deadline
 from mlwright.core.events import Event, Listener
 from mlwright.core.types import Floats
 from mlwright.features.plan import FeaturePlan
+from mlwright.models.calibration import Calibration
 from mlwright.models.ensemble import Ensemble
 from mlwright.search.apart import FitError
 from mlwright.search.blend import blend, price, total_price
@@ -86,6 +87,7 @@ class Ending:
         self.looked_at = 0
         self.blend_seconds = _BLEND_SECONDS
         self._blends: dict[tuple[float, ...], dict[int, float]] = {}
+        self._calibrations: dict[tuple[tuple[int, float], ...], tuple[Floats, Calibration | None]] = {}
 
     def choose(self) -> dict[str, int]:
         """Decide what depends on the time left; what an interrupted process decided stays."""
@@ -228,17 +230,7 @@ class Ending:
         self, chosen: Sequence[tuple[TrialResult, float]], choices: Mapping[str, int]
     ) -> tuple[Floats, Ensemble, dict[str, FeaturePlan]]:
         data, fitter = self.data, self.fitter
-        predicted = _blended(chosen)
-        covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
-        calibration = calibrate(
-            data.y[covered],
-            predicted[covered],
-            data.task,
-            weights=None if data.weights is None else data.weights[covered],
-            seed=data.seed,
-        )
-        if calibration is not None:
-            predicted[covered] = calibration.apply(predicted[covered])
+        predicted, calibration = self._calibrated(chosen)
         bagged = fitter.bag(chosen) if data.quality == "bag" else None
         fitter.matrices.forget()
         rows = rows_of_refit(data, choices)
@@ -246,6 +238,24 @@ class Ending:
             chosen, n_seeds=choices.get("seeds", 1), rows=rows, beside=self._other_baselines(chosen)
         )
         return predicted, Ensemble(blended.members, calibration, bounds=data.bounds), plans
+
+    def _calibrated(self, chosen: Sequence[tuple[TrialResult, float]]) -> tuple[Floats, Calibration | None]:
+        """Return the blend's out-of-fold predictions and what calibrated them; nothing is calibrated twice."""
+        data, key = self.data, tuple((result.trial.number, weight) for result, weight in chosen)
+        if key not in self._calibrations:
+            predicted = _blended(chosen)
+            covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
+            calibration = calibrate(
+                data.y[covered],
+                predicted[covered],
+                data.task,
+                weights=None if data.weights is None else data.weights[covered],
+                seed=data.seed,
+            )
+            if calibration is not None:
+                predicted[covered] = calibration.apply(predicted[covered])
+            self._calibrations[key] = predicted, calibration
+        return self._calibrations[key]
 
     def _other_baselines(self, chosen: Sequence[tuple[TrialResult, float]]) -> list[TrialResult]:
         """Return the baselines that are refitted beside the blend."""

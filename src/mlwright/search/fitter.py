@@ -154,6 +154,7 @@ class Fitter:
         if data.quality == "bag" and len(outcomes) == len(folds):
             self._bag[trial.number] = [(self._plan_of(o.view), o.model) for o in outcomes]
         covered = np.flatnonzero(~np.isnan(predicted[:, 0]))
+        n_iterations = tuple(outcome.model.n_iterations_ for outcome in outcomes)
         seconds = time.monotonic() - start
         return TrialResult(
             trial=trial,
@@ -162,7 +163,7 @@ class Fitter:
                 self.metric.score(data.y[valid], predicted[valid], self._weights(valid))
                 for _, valid in folds[: len(outcomes)]
             ),
-            n_iterations=tuple(outcome.model.n_iterations_ for outcome in outcomes),
+            n_iterations=n_iterations,
             complete=len(outcomes) == len(folds),
             seconds=seconds,
             told={
@@ -170,10 +171,15 @@ class Fitter:
                 "memory_mb": peak_mb(),
                 "fitting": round(sum(outcome.seconds for outcome in outcomes), 4),
                 "grown": sum(map(_grown, outcomes)),
+                "refit_iterations": self._refit_iterations(trial, n_iterations),
                 "curve": outcomes[0].curve if outcomes else [],
             },
             predicted=predicted,
         )
+
+    def _refit_iterations(self, trial: Trial, n_iterations: Sequence[int]) -> int:
+        kind: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
+        return iterations_to_refit(kind, n_iterations, self.data.task.n_outputs, self.costs.more_rows)
 
     def probe(self, trial: Trial, at_most: float = math.inf) -> tuple[float, float]:
         """Return what comes before the first iteration on the first fold, and what each takes, in seconds.
@@ -330,12 +336,11 @@ class Fitter:
             known = self._refitted.get((trial.number, copy))
             if known is not None:
                 return Member(trial.view, known, weight, trial.link)
-            kind = kinds.load(kinds.MODELS, trial.model, family="model")
             context = FitContext(
                 task=data.task,
                 categorical=plan.categorical,
                 weights=weights,
-                n_iterations=iterations_to_refit(kind, result.n_iterations),
+                n_iterations=result.refit_iterations,
                 threads=n_threads,
                 seed=seeds.derive(data.seed, "refit", trial.number, *([copy] if copy else [])),
             )

@@ -70,7 +70,7 @@ class TrialResult:
     told : dict
         What the clock and the machine said when it was first fitted (``seconds``, ``finished`` in seconds since the
         search began, ``memory_mb``, ``fitting`` seconds of all folds' learners and how many iterations they have
-        ``grown``, ``curve`` of validation losses): a replay repeats it and decides nothing by it.
+        ``grown``, ``curve`` of validation losses, ``refit_iterations``): a replay repeats it and decides nothing else by it.
     predicted : ndarray of shape (n_rows, n_outputs)
         Out-of-fold predictions, NaN for rows that no fold validates.
     """
@@ -83,6 +83,11 @@ class TrialResult:
     predicted: Floats = field(repr=False)
     complete: bool = True
     told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def refit_iterations(self) -> int:
+        """The iterations of a refit on all rows; without what was told, those of the longest fold."""
+        return self.told.get("refit_iterations") or max(self.n_iterations)
 
     def gain(self, metric: Metric) -> float:
         """Return the score turned so that more is better; minus infinity where it has no meaning."""
