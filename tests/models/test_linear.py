@@ -222,3 +222,15 @@ def test_no_constant_beats_the_dummy(metric, quantile):
         )
     objective, rows = loss_of(task, y, weights)
     assert best[0, 0] == best_constant(objective, y, rows, quantile)
+
+
+def test_a_long_fit_is_asked_sooner_whether_its_time_is_over():
+    draw = np.random.default_rng(0)
+    X = np.cumsum(draw.normal(size=(42_000, 48)), axis=1)  # columns alike: many iterations
+    y = (X[:, 5] - X[:, 9] + draw.normal(size=len(X)) > 0).astype(float)
+    for rows, at_least in ((1_000, 50), (42_000, 20)):
+        asked = iter([False])
+        context = FitContext(
+            Task(TaskKind.BINARY, "y", "log_loss", ("a", "b")), stop=lambda a=asked: next(a, True)
+        )
+        assert Linear().fit(X[:rows], y[:rows], context).n_iterations_ == at_least

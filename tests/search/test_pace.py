@@ -1,11 +1,13 @@
 """Fewer folds and larger steps where time is short; all folds and the steps as given where it is not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlwright.core.clock import Deadline
+from mlwright.core.events import silent
 from mlwright.data.schema import Column, Kind, Schema, Task, TaskKind
 from mlwright.execution import Local
 from mlwright.models.lightgbm import LightGBM
@@ -14,6 +16,7 @@ from mlwright.search.costs import After, Costs
 from mlwright.search.fitter import Fitter
 from mlwright.search.pace import Paced, folds_in_time, paced
 from mlwright.search.portfolio import portfolio
+from mlwright.search.study import _Study
 from mlwright.search.study_data import fewer_folds, folds_note
 
 _LONG = 4_000
@@ -160,8 +163,11 @@ def test_a_probe_that_takes_longer_than_the_trial_may_is_given_up(monkeypatch):
     assert before >= 0
     assert 0 <= an_iteration < math.inf
     assert len(fitted) == 3
-    assert paced(fitter, trial, [], 0.0) == Paced(None, math.inf)
+    assert paced(fitter, trial, [result_of(2, "catboost", 1.0)], 0.0) == Paced(None, math.inf)
     assert len(fitted) == 4
+    # The first that boosts is fitted in any case, with the largest steps, until the clock stops it.
+    told = paced(fitter, trial, [result_of(1, "linear", 1.0)], 0.0)
+    assert told.trial == replace(trial, params={"learning_rate": 0.25})
 
 
 def test_time_is_kept_for_the_blend_and_not_for_the_dearest():
@@ -198,3 +204,24 @@ def test_a_member_that_there_is_no_time_to_refit_is_left_out_and_a_replay_leaves
     again = run_study(data, Deadline(0.0), replay=study.results, choices=study.choices, executor=Local(1))
     assert again.weights == study.weights
     np.testing.assert_array_equal(again.predicted, study.predicted)
+
+
+def test_a_learner_whose_time_was_too_little_is_not_begun_with_less(monkeypatch):
+    data = study_data(n=400)
+    fitter = Fitter(data, Local(1))
+    study = _Study(data, Deadline(60.0), fitter, None, silent)
+    net = Trial(2, "mlp", "linear")
+    begun = []
+
+    def over(trial, deadline, **_):
+        begun.append(deadline.seconds)
+        nothing = np.full((len(data.y), 1), np.nan)
+        return TrialResult(trial, np.nan, (), (), deadline.seconds, nothing, complete=False)
+
+    monkeypatch.setattr(fitter, "trial", over)
+    assert study._fit(net).n_iterations == ()
+    assert study._fit(replace(net, number=3)) is None
+    assert study.refused == 1
+    study.deadline = Deadline(600.0)
+    assert study._fit(replace(net, number=4)) is not None
+    assert begun[1] > begun[0]

@@ -25,6 +25,10 @@ from mlwright.models.state_audit import header, read_array
 __all__ = ["Linear"]
 
 _CHUNK = 50  # iterations between two questions to `stop`
+_FIRST_CHUNK, _MANY_NUMBERS = (
+    20,
+    2_000_000,
+)  # the first ones take long where rows, columns and classes make so many
 _RARE = 1e-15  # probability of a class that training never saw
 _LINKS = {
     Objective.LOGISTIC: "sigmoid",
@@ -143,7 +147,9 @@ class Linear(Model):
         self.weights_, self.bias_ = np.zeros((1, X.shape[1])), np.array([math.log(scale)])
         self.n_iterations_ = 0
         if not context.stop():
-            self._in_chunks(regression, lambda: regression.fit(X, y / scale, sample_weight=rows), context)
+            self._in_chunks(
+                regression, lambda: regression.fit(X, y / scale, sample_weight=rows), context, X.size
+            )
             self.weights_ = np.ascontiguousarray(regression.coef_[None, :])
             self.bias_ = np.array([math.log(scale) + float(regression.intercept_)])
 
@@ -152,13 +158,19 @@ class Linear(Model):
             self.params.get("max_iterations", 500) if context.n_iterations is None else context.n_iterations
         )
 
-    def _in_chunks(self, regression: Any, fit: Callable[[], Any], context: FitContext) -> None:
-        """Fit a warm starting regression some iterations at a time until it has converged or time is up."""
+    def _in_chunks(
+        self, regression: Any, fit: Callable[[], Any], context: FitContext, n_numbers: int
+    ) -> None:
+        """Fit a warm starting regression some iterations at a time until it has converged or time is up.
+
+        An iteration takes as long as `n_numbers`, of rows and columns for each output, say.
+        """
         from sklearn.exceptions import ConvergenceWarning
 
         most = self._most(context)
         while self.n_iterations_ < most and (self.n_iterations_ == 0 or not context.stop()):
-            chunk = min(_CHUNK, most - self.n_iterations_)
+            is_long = self.n_iterations_ == 0 and n_numbers > _MANY_NUMBERS
+            chunk = min(_FIRST_CHUNK if is_long else _CHUNK, most - self.n_iterations_)
             regression.set_params(max_iter=chunk)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # stopping at a chunk's end is meant
@@ -192,7 +204,10 @@ class Linear(Model):
 
         strength = max(float(self.params.get("alpha", 1.0)), 1e-12)
         regression = LogisticRegression(C=1 / strength, warm_start=True, tol=1e-5)
-        self._in_chunks(regression, lambda: regression.fit(X, y, sample_weight=context.weights), context)
+        n_numbers = X.size * context.task.n_outputs
+        self._in_chunks(
+            regression, lambda: regression.fit(X, y, sample_weight=context.weights), context, n_numbers
+        )
         return regression.coef_, regression.intercept_
 
     @property

@@ -119,11 +119,13 @@ def paced(fitter: Fitter, trial: Trial, results: Sequence[TrialResult], share: f
     growing, spare = an_iteration * _length(trial, results) / rate, share - before
     if growing <= spare:
         return Paced(trial, before + growing)
-    if not math.isfinite(growing):
+    # The first is fitted in any case: cut off after a few large steps it is still worth more than none.
+    is_first = not any(r.trial.model in BOOSTING for r in results)
+    if not math.isfinite(growing) and not is_first:
         return Paced(None, growing)
     faster = max(rate, round(min(_HIGHEST_RATE, rate * growing / spare) if spare > 0 else _HIGHEST_RATE, 3))
     least = growing * rate / faster
-    if least > _HOPELESSLY_LONG * spare:
+    if least > _HOPELESSLY_LONG * spare and not is_first:
         return Paced(None, before + least)
     return Paced(replace(trial, params={**trial.params, "learning_rate": faster}), before + least)
 

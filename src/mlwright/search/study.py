@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["StudyData", "StudyResult", "run_study"]
 
 _TRIAL_SHARE = 0.4  # of what is left, at most, for one trial
-_FIRST_SHARE = 0.25  # for the first that boosts: nothing says yet how many iterations it will need
+# For the first that boosts: nothing says yet how many iterations it will need. With few seconds little can follow it.
+_FIRST_SHARE, _FIRST_SHARE_OF_FEW, _FEW_SECONDS = 0.25, 0.4, 8.0
 _LEAST_SECONDS = 0.08  # for a trial
+_USED = 0.2  # of its share: what failed sooner did not fail for lack of time
 _PACED = 0.3  # of what a learner's trials usually take must be left to start one of the portfolio
 _BASELINE_SHARE = 0.15  # the same for a linear model, which converges slowly and gains little by it
 _MOST_KEPT = 0.4  # of all the time, for refits: else one dear trial would end the search
@@ -118,6 +120,7 @@ class _Study:
         self.end = Ending(data, deadline, fitter, self.results, journal, listener)
         self.start = time.monotonic()
         self.refused = 0  # trials in a row that were not worth starting
+        self.too_little: dict[str, float] = {}  # seconds that a learner's trial could not use, by learner
         self.before = 0.0 if journal is None else journal.seconds
         self.planned = portfolio(data.task, data.schema, data.y)
 
@@ -205,6 +208,7 @@ class _Study:
         if trial.number < len(self.planned):
             with_steps = paced(self.fitter, trial, self.results, share)
             if with_steps.trial is None:
+                self.too_little[trial.model] = share
                 long = f"{with_steps.seconds:.0f} s" if math.isfinite(with_steps.seconds) else "far too long"
                 message = f"trial {trial.number} ({trial.model}) would take {long}: left out"
                 self.listener(Event("note", message))
@@ -216,6 +220,8 @@ class _Study:
             min(share + self.fitter.matrices.seconds_to_prepare(trial.view), LAST_SHARE * self._time_left()),
         )
         result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
+        if not result.n_iterations and result.seconds >= _USED * share:
+            self.too_little[trial.model] = share
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
         return result
 
@@ -224,14 +230,16 @@ class _Study:
         if trial.model in BASELINES:
             return _BASELINE_SHARE
         known = any(r.trial.model in BOOSTING for r in self.results)
-        return _TRIAL_SHARE if known or trial.model not in BOOSTING else _FIRST_SHARE
+        if known or trial.model not in BOOSTING:
+            return _TRIAL_SHARE
+        return _FIRST_SHARE if self._time_left() > _FEW_SECONDS else _FIRST_SHARE_OF_FEW
 
     def _worth_starting(self, trial: Trial) -> bool:
         """Return whether a fit of the same learner would likely end in time."""
         short = max(_LEAST_SECONDS, self._usual_seconds(trial))
         if self._allowed(trial) <= short and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
-        return self._allowed(trial) > _LEAST_SECONDS
+        return self._allowed(trial) > max(_LEAST_SECONDS, self.too_little.get(trial.model, 0.0))
 
     def _allowed(self, trial: Trial) -> float:
         """Return how many seconds the trial may take, 0 where that would be too little for it."""
@@ -242,9 +250,16 @@ class _Study:
         return self._part(trial) * left if left > _PACED * usual else 0.0
 
     def _usual_seconds(self, trial: Trial) -> float:
-        """Return what a trial of the same learner took, in the middle; 0 if there was none."""
-        same = [r.seconds for r in self.results if r.trial.model == trial.model and r.complete]
+        """Return what a trial of the same learner took, in the middle; without one, what the linear baseline did.
+
+        Boosting is probed and stops by the clock.
+        """
+        named = trial.model if trial.model in BOOSTING or self._has_ended(trial.model) else "linear"
+        same = [r.seconds for r in self.results if r.trial.model == named and r.complete]
         return float(np.median(same)) if same else 0.0
+
+    def _has_ended(self, model: str) -> bool:
+        return any(r.trial.model == model and r.complete for r in self.results)
 
     def _hopeless(self, trial: Trial) -> float:
         """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
