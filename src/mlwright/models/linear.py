@@ -25,10 +25,8 @@ from mlwright.models.state_audit import header, read_array
 __all__ = ["Linear"]
 
 _CHUNK = 50  # iterations between two questions to `stop`
-_FIRST_CHUNK, _MANY_NUMBERS = (
-    20,
-    2_000_000,
-)  # the first ones take long where rows, columns and classes make so many
+# The first question is asked sooner where rows, columns and classes make so many numbers that an iteration takes long.
+_FIRST_CHUNK, _MANY_NUMBERS = 20, 2_000_000
 _RARE = 1e-15  # probability of a class that training never saw
 _LINKS = {
     Objective.LOGISTIC: "sigmoid",
