@@ -104,7 +104,7 @@ class MLP(Model):
 
     @classmethod
     def price(cls, params: Mapping[str, Any], n_iterations: int, n_outputs: int) -> float:  # noqa: ARG003 - the seam's
-        """Return about how many microseconds a row takes with a hundred inputs: calls a layer, and reading the weights."""
+        """Return about how many microseconds a row takes with a hundred inputs: each layer, and reading the weights."""
         members, width, n_layers = (
             params.get("members", 2),
             params.get("width", 128),

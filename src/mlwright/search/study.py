@@ -254,12 +254,12 @@ class _Study:
 
         Boosting is probed and stops by the clock.
         """
-        named = trial.model if trial.model in BOOSTING or self._has_ended(trial.model) else "linear"
-        same = [r.seconds for r in self.results if r.trial.model == named and r.complete]
-        return float(np.median(same)) if same else 0.0
-
-    def _has_ended(self, model: str) -> bool:
-        return any(r.trial.model == model and r.complete for r in self.results)
+        took: dict[str, list[float]] = {}
+        for result in self.results:
+            if result.complete:
+                took.setdefault(result.trial.model, []).append(result.seconds)
+        seconds = took.get(trial.model) or ([] if trial.model in BOOSTING else took.get("linear"))
+        return float(np.median(seconds)) if seconds else 0.0
 
     def _hopeless(self, trial: Trial) -> float:
         """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""

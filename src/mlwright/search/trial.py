@@ -70,7 +70,8 @@ class TrialResult:
     told : dict
         What the clock and the machine said when it was first fitted (``seconds``, ``finished`` in seconds since the
         search began, ``memory_mb``, ``fitting`` seconds of all folds' learners and how many iterations they have
-        ``grown``, ``curve`` of validation losses, ``refit_iterations``): a replay repeats it and decides nothing else by it.
+        ``grown``, ``curve`` of validation losses) and the ``refit_iterations`` that followed: a replay repeats it, and
+        decides nothing by it but how far a refit grows.
     predicted : ndarray of shape (n_rows, n_outputs)
         Out-of-fold predictions, NaN for rows that no fold validates.
     """
