@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,31 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+# They choose kernels or numbers of threads, and some machines set them: figures with and without do not compare.
+_SETTINGS = (
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "OPENBLAS_NUM_THREADS",
+)
+
+
+def _loop_ms(n_turns: int = 1_000_000, n_repeats: int = 3) -> float:
+    """Return the milliseconds of a million turns of a Python loop, the best of three: how fast the machine is just now."""
+    best = float("inf")
+    for _ in range(n_repeats):
+        began = time.perf_counter()
+        total = 0
+        for i in range(n_turns):
+            total += i
+        best = min(best, time.perf_counter() - began)
+    return best * 1e3
+
+
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores, memory, system."""
+    """Return what the figures depend on: processor, its speed just now, cores, memory, system, settings of libraries."""
     processor = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -118,10 +142,12 @@ def machine() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "processor": processor,
+        "loop_ms": round(_loop_ms(), 1),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "memory_gib": round(pages / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "settings": {name: os.environ[name] for name in _SETTINGS if name in os.environ},
     }
 
 

@@ -7,6 +7,7 @@ import doctest
 import importlib
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -111,6 +112,8 @@ def test_quality_measures_and_goes_on(folder, tmp_path):
     assert header == (BENCHMARKS / "results" / "peers_seed0.csv").read_text().splitlines()[0]
     told = json.loads(out.with_suffix(".machine.json").read_text())
     assert told["versions"]["mlwright"]["mlwright"]
+    assert told["loop_ms"] > 0
+    assert told["settings"].get("OPENBLAS_CORETYPE") == os.environ.get("OPENBLAS_CORETYPE")
     assert "| lightgbm |" in out.with_suffix(".md").read_text()
 
 

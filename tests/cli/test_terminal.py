@@ -24,7 +24,8 @@ RUN = ("run", "customers.csv", "--target", "churned", "--name", "churn", "--budg
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # the background of a script, which every child would inherit
+# In the background of a script it is ignored, which every child would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

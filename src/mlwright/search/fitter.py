@@ -25,6 +25,7 @@ from mlwright.search.costs import After, Costs, iterations_to_refit
 from mlwright.search.fold_matrices import FoldMatrices
 from mlwright.search.memory import goes_apart, peak_mb
 from mlwright.search.portfolio import BASELINES, is_baseline
+from mlwright.search.retransform import log_shift, shifted
 from mlwright.search.study_data import StudyData, fewer_folds
 from mlwright.search.trial import Trial, TrialResult
 
@@ -154,6 +155,9 @@ class Fitter:
         if data.quality == "bag" and len(outcomes) == len(folds):
             self._bag[trial.number] = [(self._plan_of(o.view), o.model) for o in outcomes]
         covered = np.flatnonzero(~np.isnan(predicted[:, 0]))
+        shift = self._log_shift(trial, predicted, covered)
+        if shift:
+            predicted[covered] = shifted(predicted[covered], shift, data.bounds)
         n_iterations = tuple(outcome.model.n_iterations_ for outcome in outcomes)
         seconds = time.monotonic() - start
         return TrialResult(
@@ -173,9 +177,16 @@ class Fitter:
                 "grown": sum(map(_grown, outcomes)),
                 "refit_iterations": self._refit_iterations(trial, n_iterations),
                 "curve": outcomes[0].curve if outcomes else [],
-            },
+            }
+            | ({"log_shift": shift} if shift else {}),
             predicted=predicted,
         )
+
+    def _log_shift(self, trial: Trial, predicted: Floats, covered: Ints) -> float:
+        """Return what a refit adds to the logarithms of the target; a bag ships the folds' models, which are fitted."""
+        if trial.link != "log" or self.data.quality == "bag" or predicted.shape[1] > 1:
+            return 0.0
+        return log_shift(self.data.y[covered], predicted[covered], self.metric, self._weights(covered))
 
     def _refit_iterations(self, trial: Trial, n_iterations: Sequence[int]) -> int:
         kind: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
@@ -345,7 +356,7 @@ class Fitter:
                 seed=seeds.derive(data.seed, "refit", trial.number, *([copy] if copy else [])),
             )
             try:
-                model = self._fitted(trial, matrix, linked(y, trial.link), context)
+                model = self._fitted(trial, matrix, linked(y, trial.link) + result.log_shift, context)
             except FitError as failed:
                 raise FitError(failed.reason, trial.number) from failed
             self._refitted[trial.number, copy] = model

@@ -70,8 +70,8 @@ class TrialResult:
     told : dict
         What the clock and the machine said when it was first fitted (``seconds``, ``finished`` in seconds since the
         search began, ``memory_mb``, ``fitting`` seconds of all folds' learners and how many iterations they have
-        ``grown``, ``curve`` of validation losses) and the ``refit_iterations`` that followed: a replay repeats it, and
-        decides nothing by it but how far a refit grows.
+        ``grown``, ``curve`` of validation losses), and the ``refit_iterations`` and ``log_shift`` that followed: a
+        replay repeats it, and decides nothing by it but how a refit is made.
     predicted : ndarray of shape (n_rows, n_outputs)
         Out-of-fold predictions, NaN for rows that no fold validates.
     """
@@ -89,6 +89,11 @@ class TrialResult:
     def refit_iterations(self) -> int:
         """The iterations of a refit on all rows; without what was told, those of the longest fold."""
         return self.told.get("refit_iterations") or max(self.n_iterations)
+
+    @property
+    def log_shift(self) -> float:
+        """What a refit adds to the logarithms of the target, see `mlwright.search.retransform`."""
+        return float(self.told.get("log_shift", 0.0))
 
     def gain(self, metric: Metric) -> float:
         """Return the score turned so that more is better; minus infinity where it has no meaning."""
