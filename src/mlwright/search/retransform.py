@@ -34,6 +34,10 @@ def log_shift(y: Floats, predicted: Floats, metric: Metric, weights: Floats | No
     weights : ndarray of shape (n_rows,), optional
         Of the rows.
 
+    Notes
+    -----
+    Where the folds follow one another in time, the factor also holds what drifted from one to the next.
+
     Examples
     --------
     >>> from mlwright.metrics import get
