@@ -1,5 +1,6 @@
 """Tables as they come: rare classes, gaps in the target, rows of one thing, dates in parts. Each runs end to end."""
 
+import argparse
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import mlwright
+from mlwright.cli import show
 from mlwright.core.errors import RefusedError
 
 N = 400
@@ -79,3 +81,15 @@ def test_a_total_of_two_columns_is_refused_and_may_be_accepted(store):
     table = pa.table({**X, "casual": casual, "registered": registered, "bikers": casual + registered})
     with pytest.raises(RefusedError, match="leak:casual"):
         mlwright.run(table, "bikers", budget="6s", store=store)
+
+
+def test_what_was_sampled_is_told_wherever_a_run_is_told_of(store, monkeypatch, capsys):
+    monkeypatch.setattr("mlwright.lifecycle.build._FEWEST_SEARCHED", 100)
+    monkeypatch.setattr("mlwright.lifecycle.build._CELLS_A_SECOND", 1)
+    done, _ = proven(pa.table({**X, "y": SIGNAL}), "y", store)
+    said = [note for note in done.notes if "random sample of 100 of the" in note]
+    assert len(said) == 1
+    assert said[0] in done.report.read_text()
+    assert said[0] in done.to_json()["notes"]
+    show.result(done, argparse.Namespace(json=False), "")
+    assert "random sample of 100 of the" in " ".join(capsys.readouterr().out.split())

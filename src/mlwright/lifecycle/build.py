@@ -74,6 +74,8 @@ class Built:
         What was measured beside the evaluation.
     findings : tuple of Finding
         What the checks said, and what the fitted models say of the labels.
+    notes : tuple of str
+        What was read, sampled, left out or failed, as the report tells it.
     in_words, shares : dict
         The first screen of the report as plain sentences, and the shares that they speak of.
     """
@@ -84,6 +86,7 @@ class Built:
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
     parts: tuple[Part, ...] = ()
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
     in_words: Json = field(default_factory=dict)
     shares: Json = field(default_factory=dict)
 
@@ -237,6 +240,7 @@ def build(
         proof,
         parts,
         findings,
+        document.notes,
         summary(document).to_json(),
         figures(document),
     )

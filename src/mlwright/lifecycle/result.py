@@ -35,6 +35,8 @@ class RunResult:
         Wall clock, and how many trials ended.
     alias, gate : str and dict
         ``champion`` or ``challenger``, and what the gate said.
+    notes : tuple of str
+        What was read, sampled, left out or failed: the report's notes.
     found : tuple of str
         Without a target: what was found, in words.
     parts : dict

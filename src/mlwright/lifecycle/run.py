@@ -385,7 +385,7 @@ def result_of(trained: Trained, seconds: float) -> RunResult:
         trials=len(trained.built.study.results),
         alias=trained.alias,
         gate=trained.verdict.to_json(),
-        notes=prepared.notes,
+        notes=trained.built.notes,
         proven_rows=trained.proven_rows,
         best_trial=heaviest.to_json(),
         found=trained.built.evaluation.sentences if isinstance(trained.built, Found) else (),

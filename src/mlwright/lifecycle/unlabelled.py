@@ -95,7 +95,7 @@ class Measured:
 class Found:
     """What a build without a target gives; see `mlwright.lifecycle.build.Built`.
 
-    `verdict` is what the gate says of a first version.
+    `verdict` is what the gate says of a first version; `notes` are what was read and left out before anything was fitted.
     """
 
     contents: Contents
@@ -103,6 +103,7 @@ class Found:
     evaluation: Measured
     verdict: Verdict
     proof: tuple[Floats, Columns, list[Record]] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -334,4 +335,5 @@ def pack(
     survey = Survey({VIEW: rows.plan}, trials, {chosen: 1.0})
     noted = context.notes[len(prepared.notes) :]  # what was sampled or left out
     measured = Measured(context.stability, basis, found, (*sentences, *noted))
-    return Found(contents, survey, measured, verdict, (predicted, columns, json_rows))
+    proof = predicted, columns, json_rows
+    return Found(contents, survey, measured, verdict, proof, prepared.notes)
