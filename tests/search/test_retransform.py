@@ -50,6 +50,17 @@ def test_what_is_right_in_the_mean_is_hardly_shifted():
     assert np.max(np.abs(shifts)) < 0.03
 
 
+def test_what_drifted_between_two_folds_is_no_shift():
+    place = np.random.default_rng(0).normal(5.0, 0.5, 4000)
+    predicted, folds = np.expm1(place)[:, None], np.repeat([0, 1], 2000)
+    y = np.expm1(place + np.where(folds == 1, 0.3, -0.2))
+    assert log_shift(y, predicted, get("rmse")) > 0.02
+    assert log_shift(y, predicted, get("rmse"), folds=folds) == 0.0
+    # What all folds have is kept.
+    y = np.expm1(place + np.where(folds == 1, 0.3, 0.2))
+    assert log_shift(y, predicted, get("rmse"), folds=folds) == pytest.approx(0.25, abs=0.02)
+
+
 def test_rows_without_weight_do_not_count():
     y, predicted = lognormal(4000, 0.4)
     weights = np.ones(4000)

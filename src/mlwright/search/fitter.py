@@ -186,7 +186,11 @@ class Fitter:
         """Return what a refit adds to the logarithms of the target; a bag ships the folds' models, which are fitted."""
         if trial.link != "log" or self.data.quality == "bag" or predicted.shape[1] > 1:
             return 0.0
-        return log_shift(self.data.y[covered], predicted[covered], self.metric, self._weights(covered))
+        fold_of = np.zeros(len(predicted), dtype=np.int64)
+        for index, (_, valid) in enumerate(self.folds):
+            fold_of[valid] = index
+        weights = self._weights(covered)
+        return log_shift(self.data.y[covered], predicted[covered], self.metric, weights, fold_of[covered])
 
     def _refit_iterations(self, trial: Trial, n_iterations: Sequence[int]) -> int:
         kind: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
