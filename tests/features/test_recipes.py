@@ -89,6 +89,18 @@ def test_linear():
     assert by_name["since"].cyclic
 
 
+def test_numbers_of_linear_are_winsorized_if_asked():
+    plain, held = (
+        [t.kind for t in build(SCHEMA, "linear", n_rows=100, task=REGRESSION, winsorized=w).transforms]
+        for w in (False, True)
+    )
+    assert plain[:2] == ["scaled_number", "scaled_number"]
+    assert held == ["winsorized_number", *plain[1:]]  # a flag has no tails
+    for recipe in ("native", "encoded"):
+        trees = build(SCHEMA, recipe, n_rows=100, task=REGRESSION, winsorized=True).transforms
+        assert "winsorized_number" not in [t.kind for t in trees]
+
+
 def test_levels_override_what_the_schema_says():
     assert ("many", "one_hot") in kinds_of("linear", levels={"many": 4})
     assert ("few", "target_encoding") in kinds_of("encoded", levels={"few": 900})

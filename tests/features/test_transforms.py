@@ -26,6 +26,7 @@ from mlwright.features.scaled_number import ScaledNumber
 from mlwright.features.target_encoding import TargetEncoding
 from mlwright.features.text_svd import TextSVD
 from mlwright.features.text_tfidf import TextTFIDF
+from mlwright.features.winsorized_number import WinsorizedNumber
 from mlwright.testing.transforms import assert_same_bits, column_of
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -107,6 +108,37 @@ def test_scaled_number_imputes_the_median_and_says_so():
 def test_a_wild_value_at_serving_is_clipped():
     scaled, _ = fit(ScaledNumber("x", clip=4.0), [1.0, 2.0, 3.0])
     assert (scaled.row(1e300), scaled.row(-1e300), scaled.row(2.0)) == ((4.0,), (-4.0,), (0.0,))
+
+
+@pytest.mark.parametrize(("tails", "reach"), [(0.0, 0.0), (0.005, 0.25), (0.1, 0.0), (0.1, 0.2)])
+def test_winsorized_number_is_the_scaler_of_what_is_held_near_quantiles(tails, reach, random):
+    x = random.gamma(3.0, 2.0, 800)
+    held, columns = fit(WinsorizedNumber("x", tails=tails, reach=reach), x)
+    scaler = StandardScaler().fit(x.reshape(-1, 1))
+    low, high = np.quantile(x, (tails, 1 - tails), method="nearest")
+    low, high = low - reach * (high - low), high + reach * (high - low)
+    expected = scaler.transform(np.clip(x, low, high).reshape(-1, 1))
+    np.testing.assert_allclose(held.batch(columns), expected, rtol=1e-9, atol=1e-12)
+    assert held.row(1e9)[0] == pytest.approx(scaler.transform([[high]])[0, 0])
+    assert held.row(-1e9)[0] == pytest.approx(scaler.transform([[low]])[0, 0])
+    assert held.scalar()(1e9) == held.row(1e9)[0]
+
+
+@pytest.mark.parametrize("draw", ["normal", "uniform"])
+def test_what_has_light_tails_is_hardly_held(draw, random):
+    x = getattr(random, draw)(size=5000)
+    held, plain = (
+        fitted.batch(columns)
+        for fitted, columns in (fit(t("x"), x) for t in (WinsorizedNumber, ScaledNumber))
+    )
+    assert np.mean(held != plain) < 0.001
+    assert np.abs(held - plain).max() < 0.5
+
+
+def test_what_is_rare_is_not_winsorized_away():
+    held, columns = fit(WinsorizedNumber("x"), [0.0] * 999 + [1.0])
+    assert held.row(1.0)[0] > held.row(0.0)[0]
+    assert np.ptp(held.batch(columns)) > 0
 
 
 @pytest.mark.parametrize(
@@ -332,6 +364,7 @@ def test_many_texts_are_sampled_by_seed():
     "wrong",
     [
         lambda: ScaledNumber("x", clip=0.5),
+        lambda: WinsorizedNumber("x", tails=0.3),
         lambda: CategoryCodes("x", min_count=0),
         lambda: OneHot("x", max_levels=1.5),
         lambda: TargetEncoding("x", smoothing=0.0),
@@ -361,6 +394,7 @@ def test_unfit_levels_in_a_subset_count_for_nothing():
         (DatetimeParts("x"), [0.0, 1e9], {"parts": ["century"]}),
         (DatetimeParts("x"), [0.0, 1e9], {"has_flag": True}),
         (ScaledNumber("x"), [0.0, 1.0], {"deviation": 0.0}),
+        (WinsorizedNumber("x"), [0.0, 1.0], {"low": 1.0, "high": 1.0}),
         (TextSVD("x"), ["a b", "a"], {"components": 33}),
     ],
 )

@@ -437,6 +437,14 @@ def test_weights_say_which_rows_a_study_learns_from():
     np.testing.assert_allclose(predicted, -5.0, atol=0.2)
 
 
+def test_numbers_of_smooth_learners_are_held_where_predictions_are():
+    """Where later rows may go on beyond training, neither has bounds."""
+    data = study_data(TaskKind.REGRESSION)
+    for bounds, kind in (((0.0, 9.0), "winsorized_number"), (None, "scaled_number")):
+        plan = Fitter(replace(data, bounds=bounds), Local(1)).matrices.plan("linear")
+        assert [t.kind for t in plan.transforms if t.column == "a"] == [kind]
+
+
 def test_a_long_table_is_searched_on_a_sample_and_refitted_on_more():
     data = study_data(n=2000)
     rows = np.arange(0, 2000, 4)

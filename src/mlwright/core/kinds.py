@@ -36,6 +36,7 @@ TRANSFORMS: Mapping[str, str] = MappingProxyType(
         "text_statistics": "mlwright.features.text_statistics:TextStatistics",
         "text_svd": "mlwright.features.text_svd:TextSVD",
         "text_tfidf": "mlwright.features.text_tfidf:TextTFIDF",
+        "winsorized_number": "mlwright.features.winsorized_number:WinsorizedNumber",
     }
 )
 

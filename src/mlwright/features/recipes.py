@@ -24,6 +24,7 @@ from mlwright.features.target_encoding import TargetEncoding
 from mlwright.features.text_score import TextScore
 from mlwright.features.text_statistics import TextStatistics
 from mlwright.features.text_svd import TextSVD
+from mlwright.features.winsorized_number import WinsorizedNumber
 
 __all__ = ["RECIPES", "build"]
 
@@ -39,7 +40,13 @@ _MOST_DIFFERENCES = 10  # of moments: all pairs of five
 
 
 def build(
-    schema: Schema, recipe: str, *, n_rows: int, task: Task, levels: Mapping[str, int] | None = None
+    schema: Schema,
+    recipe: str,
+    *,
+    n_rows: int,
+    task: Task,
+    levels: Mapping[str, int] | None = None,
+    winsorized: bool = False,
 ) -> FeaturePlan:
     """Return an unfitted plan over the schema's features.
 
@@ -70,6 +77,8 @@ def build(
     levels : mapping of str to int, optional
         How many levels a categorical column has, where it is not what ``Column.levels`` says (None there means more
         than 1,000).
+    winsorized : bool
+        Whether the numbers of ``linear`` are held near the tails of training.
 
     Raises
     ------
@@ -99,6 +108,8 @@ def build(
             transforms.append(NumericCodes(name, min_count=_rare(n_rows)))
         elif column.kind in _BY_KIND:
             plain, linear = _BY_KIND[column.kind]
+            if winsorized and column.kind is Kind.NUMERIC:
+                linear = WinsorizedNumber
             transforms.append(linear(name) if recipe == "linear" else plain(name))
         elif column.kind is Kind.TEXT:
             transforms.append(TextScore(name, min_documents=1 if n_rows < _MANY_TEXTS else 2))

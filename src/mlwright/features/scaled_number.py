@@ -73,7 +73,12 @@ class ScaledNumber(Transform):
     def set_learned(self, median: float, unit: float | None, mean: float, deviation: float | None) -> Self:
         """Hold what was learned, and return self."""
         self.median_, self.unit_, self.mean_, self.deviation_ = median, unit, mean, deviation
-        self._of_missing = (*self._scaled(median), *((1.0,) if self.has_flag_ else ()))
+        return self.set_limits(-float(self.clip), float(self.clip))
+
+    def set_limits(self, low: float, high: float) -> Self:
+        """Let no distance lie below `low` or above `high`, and return self."""
+        self.low_, self.high_ = low, high
+        self._of_missing = (*self._scaled(self.median_), *((1.0,) if self.has_flag_ else ()))
         return self
 
     def batch(self, columns: Columns) -> Floats:
@@ -84,7 +89,7 @@ class ScaledNumber(Transform):
         if self.deviation_ is not None:
             tamed = _squash(np.where(missing, self.median_, values), self.unit_)
             with np.errstate(over="ignore"):  # an infinite distance is clipped
-                out[:, 0] = np.clip((tamed - self.mean_) / self.deviation_, -self.clip, self.clip)
+                out[:, 0] = np.clip((tamed - self.mean_) / self.deviation_, self.low_, self.high_)
         if self.has_flag_:
             out[:, -1] = missing
         return out
@@ -97,10 +102,10 @@ class ScaledNumber(Transform):
 
     def scalar(self) -> Callable[[Any], float] | None:
         """Return `row` with all that was learned at hand, for a column without a flag."""
-        mean, deviation, unit, high = self.mean_, self.deviation_, self.unit_, float(self.clip)
+        mean, deviation, unit, low, high = self.mean_, self.deviation_, self.unit_, self.low_, self.high_
         if deviation is None or self.has_flag_:
             return None
-        low, most, (missing,) = -high, sys.float_info.max, self._of_missing
+        most, (missing,) = sys.float_info.max, self._of_missing
 
         def plain(cell: Any) -> float:
             if cell is None or cell != cell:  # noqa: PLR0124 - NaN
@@ -119,13 +124,13 @@ class ScaledNumber(Transform):
 
     def _scaled(self, value: float) -> tuple[float, ...]:
         """Do what `batch` does, with the same operations in the same order."""
-        deviation, unit, clip = self.deviation_, self.unit_, float(self.clip)
+        deviation, unit = self.deviation_, self.unit_
         if deviation is None:
             return ()
         if unit is not None:
             value = math.copysign(math.log1p(min(abs(value) / unit, sys.float_info.max)), value)
         distance = (value - self.mean_) / deviation
-        return (clip if distance > clip else max(distance, -clip),)
+        return (self.high_ if distance > self.high_ else max(distance, self.low_),)
 
     @property
     def tags(self) -> list[OutputTag]:

@@ -63,7 +63,10 @@ class FoldMatrices:
 
     def plan(self, view: str) -> FeaturePlan:
         """Return the view's plan, not fitted yet."""
-        return build(self.data.schema, view, n_rows=len(self.data.y), task=self.data.task)
+        data = self.data
+        # No prediction goes beyond the targets of training, so what leads there need not be followed either.
+        held = data.bounds is not None
+        return build(data.schema, view, n_rows=len(data.y), task=data.task, winsorized=held)
 
     def seconds_to_prepare(self, view: str) -> float:
         """Return how long it will take until the view's matrices of all folds are there, once those of one are."""

@@ -118,6 +118,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "text_score": ({}, {"weighed": False, "min_documents": 1, "max_terms": 5, "max_classes": 2}),
     "text_svd": ({}, {"n_components": 2, "min_documents": 1}),
     "text_tfidf": ({}, {"min_documents": 1, "longest": 3, "max_terms": 20}),
+    "winsorized_number": ({}, {"tails": 0.2, "reach": 0.0}, {"tails": 0.0}),
 }
 
 

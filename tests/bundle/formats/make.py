@@ -182,6 +182,7 @@ EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "-density-clusters": lambda: groups("density_clusters", min_share=0.05),
     "-codes": codes,
     "-known-groups": known_groups,
+    "-winsorized": lambda: intervals(numbers=True),  # as the linear view of numbers is since then
 }
 
 
