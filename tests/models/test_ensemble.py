@@ -5,7 +5,7 @@ from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError, BundleKindError
 from mlwright.models.base import FitContext
 from mlwright.models.catboost import CatBoost
-from mlwright.models.ensemble import Ensemble, Member
+from mlwright.models.ensemble import Ensemble, Member, weighted_mean
 from mlwright.models.lightgbm import LightGBM
 from mlwright.models.linear import Linear
 from mlwright.testing.models import TASKS, training
@@ -45,7 +45,17 @@ def test_it_is_the_weighted_mean(task, links):
     assert ensemble.views == ["raw", "half"]
 
 
-def test_no_member_goes_beyond_the_bounds():
+def faded(values, weights, low, high):
+    """What `weighted_mean` says of one row, step by step."""
+    values = [min(max(value, low), high) for value in values]
+    edge = (high - low) / 12
+    says = [w * min(1.0, (v - low) / edge, (high - v) / edge) for v, w in zip(values, weights, strict=True)]
+    if sum(says) == 0.0:
+        says = weights
+    return sum(v * say for v, say in zip(values, says, strict=True)) / sum(says)
+
+
+def test_no_member_goes_beyond_the_bounds_and_near_them_it_counts_less():
     """A line, and more so one through logarithms, says anything of a row that is unlike all others."""
     ensemble, views = blend(REGRESSION, ("identity", "identity", "log"))
     low, high = 0.5, 2.0
@@ -55,17 +65,38 @@ def test_no_member_goes_beyond_the_bounds():
         parts = []
         for member in ensemble.members:
             values = member.model.predict(matrices[member.view])
-            parts.append(np.clip(np.expm1(values) if member.link == "log" else values, low, high))
+            parts.append(np.expm1(values) if member.link == "log" else values)
+        expected = [[faded(row, [3 / 6, 2 / 6, 1 / 6], low, high)] for row in np.hstack(parts).tolist()]
         got = bounded.predict(matrices)
-        np.testing.assert_allclose(got, np.average(parts, axis=0, weights=[3, 2, 1]), rtol=1e-12)
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
         for i in range(30):
             alone = bounded.predict_row({view: X[i] for view, X in matrices.items()})
             np.testing.assert_allclose(alone, got[i], rtol=1e-12)
     assert ensemble.predict(far).max() > 10 * high
+    assert bounded.predict(far).max() <= high
     single = Ensemble(ensemble.members[2:], bounds=(low, high))
     assert single.predict_row({"half": far["half"][0]})[0] in (low, high)
     again = Ensemble.from_states(ensemble.states(), ensemble.places(), bounds=[low, high])
     assert again.predict(far).tobytes() == bounded.predict(far).tobytes()
+
+
+def test_who_leaves_what_was_seen_is_not_asked_where_others_stay():
+    """Targets were from 0 to 10, so bounds are -1 and 11."""
+    stays = np.full(6001, 5.0)
+    goes = np.linspace(5.0, 35.0, 6001)
+    both = weighted_mean([stays[:, None], goes[:, None]], [0.25, 0.75], (-1.0, 11.0))[:, 0]
+    inside, beyond = goes <= 10.0, goes >= 11.0
+    np.testing.assert_allclose(both[inside], 0.25 * 5.0 + 0.75 * goes[inside])
+    np.testing.assert_allclose(both[beyond], 5.0)
+    assert np.abs(np.diff(both)).max() < 0.1  # no step anywhere: rows are 0.005 apart
+    alone = weighted_mean([goes[:, None]], [1.0], (-1.0, 11.0))[:, 0]
+    np.testing.assert_allclose(alone, np.minimum(goes, 11.0))
+    together = weighted_mean([goes[:, None], goes[:, None] * 2], [0.5, 0.5], (-1.0, 11.0))
+    assert together.max() == 11.0
+    nothing = weighted_mean([np.full((3, 1), np.nan), stays[:3, None]], [0.5, 0.5], (-1.0, 11.0))
+    assert np.isnan(nothing).all()
+    same = weighted_mean([stays[:, None], goes[:, None]], [0.5, 0.5], (5.0, 5.0))
+    assert (same == 5.0).all()
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ __all__ = [
 _N_GOLDEN = 20
 _IMPORTANCE_SECONDS = 5.0
 _CELLS_A_SECOND = 100_000  # of a search: what trials can get through
-_BEYOND = 0.1  # of the range of the training targets
+_BEYOND = 0.1  # of the range of the training targets; `mlwright.models.ensemble` fades members there
 _FEWEST_SEARCHED = 20_000  # training rows that trials always see
 _MOST_REFERENCE = 50_000  # training rows that a monitor compares with
 

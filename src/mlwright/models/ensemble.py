@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -20,10 +20,12 @@ from mlwright.models.base import Model
 from mlwright.models.calibration import Calibration
 from mlwright.models.offset import Offset
 
-__all__ = ["Ensemble", "Member"]
+__all__ = ["Ensemble", "Member", "weighted_mean"]
 
 _LINKS = ("identity", "log")
 _HIGHEST = 709.0  # exp of more is infinite
+# Of the distance between the bounds, at each end: where bounds go a tenth of its range beyond a target, it was nowhere.
+_EDGE = 1 / 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Ensemble:
     offset : Offset, optional
         What is added at last, for groups that training had.
     bounds : (float, float), optional
-        No member's prediction lies beyond: what was fitted to a straight line, or to logarithms, goes anywhere on a row
-        unlike all that it was fitted on.
+        No member's prediction lies beyond, and the nearer to them the less it counts, see `weighted_mean`: what was
+        fitted to a straight line, or to logarithms, goes anywhere on a row unlike all that it was fitted on.
     """
 
     def __init__(
@@ -93,16 +95,14 @@ class Ensemble:
 
     def predict(self, matrices: Mapping[str, Floats]) -> Floats:
         """Return shape (n_rows, n_outputs) for matrices of shape (n_rows, n_columns of the view)."""
-        total: Floats | None = None
-        for member, share in zip(self.members, self._shares, strict=True):
-            values = member.model.predict(matrices[member.view])
-            if member.link == "log":
-                values = np.maximum(np.expm1(np.minimum(values, _HIGHEST)), 0.0)
-            if self.bounds is not None:
-                values = np.clip(values, *self.bounds)
-            total = values * share if total is None else total + values * share
-        if total is None:
-            raise ValueError("an ensemble needs at least one member")
+
+        def parts() -> Iterator[Floats]:
+            for member in self.members:
+                values = member.model.predict(matrices[member.view])
+                is_log = member.link == "log"
+                yield np.maximum(np.expm1(np.minimum(values, _HIGHEST)), 0.0) if is_log else values
+
+        total = weighted_mean(parts(), self._shares, self.bounds)
         if self.calibration is not None:
             total = self.calibration.apply(total)
         return total if self.offset is None else self.offset.apply(total, matrices[self.offset.view])
@@ -126,8 +126,10 @@ class Ensemble:
         For one thread at a time.
         """
         members, groups, calibration, offset = self.members, self._groups, self.calibration, self.offset
-        low, high = self.bounds or (-math.inf, math.inf)
-        is_bounded = self.bounds is not None
+        bounds = self.bounds
+        low, high = bounds or (-math.inf, math.inf)
+        is_bounded = bounds is not None
+        first, last = _edges(bounds) if bounds is not None else (low, high)
         if len(members) == 1 and members[0].link == "identity" and calibration is None and offset is None:
             alone = members[0].model.bind(rows[members[0].view])
             if not is_bounded:
@@ -141,6 +143,8 @@ class Ensemble:
 
         def predict() -> Sequence[float]:
             total: list[float] = []
+            said: list[tuple[Sequence[float], float]] = []
+            is_far = False
             for predict_each, places in parts:
                 for raw, (is_log, share) in zip(predict_each(), places, strict=True):
                     values = raw
@@ -148,10 +152,17 @@ class Ensemble:
                         values = [max(math.expm1(min(value, _HIGHEST)), 0.0) for value in raw]
                     if is_bounded:
                         values = [min(max(value, low), high) for value in values]
+                        said.append((values, share))
+                        for value in values:
+                            if not first <= value <= last:
+                                is_far = True
                     if total:
                         total = [sofar + value * share for sofar, value in zip(total, values, strict=True)]
                     else:
                         total = [value * share for value in values]
+            if is_far:
+                each, shares = zip(*said, strict=True)
+                total = weighted_mean([np.array([values]) for values in each], shares, bounds)[0].tolist()
             if calibration is not None:
                 total = calibration.apply_row(total)
             return total if offset is None else offset.apply_row(total, rows[offset.view].tolist())
@@ -216,6 +227,73 @@ class Ensemble:
             None if offset is None else offsets.from_json(offset, n_outputs),
             None if bounds is None else _bounds(bounds),
         )
+
+
+def weighted_mean(
+    parts: Iterable[Floats], shares: Sequence[float], bounds: tuple[float, float] | None = None
+) -> Floats:
+    """Return the mean of what several say of the same rows.
+
+    With bounds, nothing that is said lies beyond them, and within a twelfth of their distance from one its share falls to
+    0, so that others decide, as long as there are any: where one leaves the range of all that was seen and another does
+    not, the first is the one that went too far.
+
+    Parameters
+    ----------
+    parts : iterable of ndarray of shape (n_rows, n_outputs)
+        At least one.
+    shares : sequence of float
+        As many; they sum to 1.
+    bounds : (float, float), optional
+        The lower one first.
+
+    Examples
+    --------
+    >>> said = [np.array([[5.0], [9.0]]), np.array([[6.0], [70.0]])]
+    >>> weighted_mean(said, [0.5, 0.5]).ravel().tolist()
+    [5.5, 39.5]
+    >>> weighted_mean(said, [0.5, 0.5], bounds=(-1.0, 11.0)).ravel().tolist()
+    [5.5, 9.0]
+    """
+    if bounds is None:
+        return _mean(parts, shares)
+    held = [np.clip(part, *bounds) for part in parts]
+    total = _mean(held, shares)
+    first, last = _edges(bounds)
+    far = np.zeros(total.shape, dtype=bool)
+    for values in held:
+        far |= (values < first) | (values > last)
+    if far.any():
+        total[far] = _faded([values[far] for values in held], shares, bounds, total[far])
+    return total
+
+
+def _mean(parts: Iterable[Floats], shares: Sequence[float]) -> Floats:
+    total: Floats | None = None
+    for values, share in zip(parts, shares, strict=True):
+        total = values * share if total is None else total + values * share
+    if total is None:
+        raise ValueError("a mean needs at least one part")
+    return total
+
+
+def _edges(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    return low + _EDGE * (high - low), high - _EDGE * (high - low)
+
+
+def _faded(
+    held: Sequence[Floats], shares: Sequence[float], bounds: tuple[float, float], otherwise: Floats
+) -> Floats:
+    low, high = bounds
+    edge = _EDGE * (high - low)
+    says = [
+        share * np.clip(np.minimum(values - low, high - values) / edge, 0.0, 1.0)
+        for values, share in zip(held, shares, strict=True)
+    ]
+    kept = sum(says)
+    mean = sum(values * say for values, say in zip(held, says, strict=True))
+    return np.divide(mean, kept, out=otherwise.copy(), where=kept > 0)
 
 
 def _bounds(tree: Any) -> tuple[float, float]:

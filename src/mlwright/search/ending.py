@@ -16,7 +16,7 @@ from mlwright.core.events import Event, Listener
 from mlwright.core.types import Floats
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.calibration import Calibration
-from mlwright.models.ensemble import Ensemble
+from mlwright.models.ensemble import Ensemble, weighted_mean
 from mlwright.search.apart import FitError
 from mlwright.search.blend import blend, price, total_price
 from mlwright.search.calibrate import calibrate
@@ -164,7 +164,7 @@ class Ending:
     def _gain(self, chosen: Sequence[tuple[TrialResult, float]]) -> float:
         """Return the out-of-fold gain of members with weights, before calibration."""
         data, total = self.data, math.fsum(weight for _, weight in chosen)
-        predicted = _blended([(result, weight / total) for result, weight in chosen])
+        predicted = _blended([(result, weight / total) for result, weight in chosen], data.bounds)
         covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
         weights = None if data.weights is None else data.weights[covered]
         return self.metric.gain(data.y[covered], predicted[covered], weights)
@@ -243,7 +243,7 @@ class Ending:
         """Return the blend's out-of-fold predictions and what calibrated them; nothing is calibrated twice."""
         data, key = self.data, tuple((result.trial.number, weight) for result, weight in chosen)
         if key not in self._calibrations:
-            predicted = _blended(chosen)
+            predicted = _blended(chosen, data.bounds)
             covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
             calibration = calibrate(
                 data.y[covered],
@@ -279,7 +279,7 @@ class Ending:
         now, kept = score(predicted), self.weights
         first = now
         if "price_ns" in choices:
-            first = score(_blended(self.chosen(_before_thinning(choices))))
+            first = score(_blended(self.chosen(_before_thinning(choices)), data.bounds))
             self.weights = kept
         return Latency(choices["latency_ns"] / 1000, choices["latency_first_ns"] / 1000, now, first)
 
@@ -330,9 +330,9 @@ class Ending:
         )
 
 
-def _blended(chosen: Sequence[tuple[TrialResult, float]]) -> Floats:
+def _blended(chosen: Sequence[tuple[TrialResult, float]], bounds: tuple[float, float] | None) -> Floats:
     """Return the weighted out-of-fold predictions, before calibration."""
-    return sum((r.predicted * weight for r, weight in chosen), np.zeros_like(chosen[0][0].predicted))
+    return weighted_mean([r.predicted for r, _ in chosen], [weight for _, weight in chosen], bounds)
 
 
 def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from mlwright.core import kinds
 from mlwright.core.clock import Deadline
 from mlwright.core.types import Floats
 from mlwright.models.base import Model
+from mlwright.models.ensemble import weighted_mean
 from mlwright.search.fitter import Fitter
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
@@ -65,11 +66,11 @@ def unstopped(fitter: Fitter, chosen: Sequence[tuple[TrialResult, float]]) -> Fl
         NaN where no fold validates.
     """
     parts = []
-    for result, weight in chosen:
+    for result, _ in chosen:
         predicted = result.predicted
         if _stops(result):
             typical = max(1, round(float(np.mean(result.n_iterations))))
             again = fitter.trial(result.trial, Deadline(math.inf), (typical,) * len(result.n_iterations))
             predicted = predicted if "failed" in again.told else again.predicted
-        parts.append(weight * predicted)
-    return np.sum(parts, axis=0)
+        parts.append(predicted)
+    return weighted_mean(parts, [weight for _, weight in chosen], fitter.data.bounds)
