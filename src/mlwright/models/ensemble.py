@@ -285,6 +285,7 @@ def _edges(bounds: tuple[float, float]) -> tuple[float, float]:
 def _faded(
     held: Sequence[Floats], shares: Sequence[float], bounds: tuple[float, float], otherwise: Floats
 ) -> Floats:
+    """Return the mean by what each share has become near a bound; `otherwise` where nothing is left of all."""
     low, high = bounds
     edge = _EDGE * (high - low)
     says = [
