@@ -209,10 +209,11 @@ class LightGBM(Model):
         }
 
     def _load(self, text: str) -> None:
-        self.n_iterations_ = audit(text, n_columns=self.n_columns_, n_outputs=self.n_outputs_)
+        forest = audit(text, n_columns=self.n_columns_, n_outputs=self.n_outputs_)
+        self.n_iterations_ = len(forest.trees) // self.n_outputs_
         self._text = text.encode()
         self._loaded = NativeBooster(self._text, self.n_columns_, self.n_outputs_)
-        self._trees = trees_of(text) if is_compiled() else None
+        self._trees = trees_of(forest) if is_compiled() else None
         self._row = BoundRows(self.n_columns_, self.bind)
         objective = self._text.partition(b"\nobjective=")[2].split(maxsplit=1)[0].decode()
         self._is_explainable, self._link = None, _SCALES.get(objective, "value")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import msgspec
@@ -52,12 +52,15 @@ class Forest:
         How many numbers a row has, and how many trees an iteration adds (one a class).
     trees : list of dict of str to str
         The lines of each tree.
+    read : dict
+        What `integers` and `floats` have read, by key: reading is most of what loading takes.
     """
 
     objective: str
     n_columns: int
     trees_per_iteration: int
     trees: list[dict[str, str]]
+    read: dict[str, tuple[np.ndarray, Ints]] = field(default_factory=dict, repr=False, compare=False)
 
 
 def _refuse(what: str, got: object = None, allowed: str | None = None) -> BundleContentError:
@@ -121,8 +124,8 @@ def canonical(text: str) -> str:
     return render(forest)
 
 
-def audit(text: str, *, n_columns: int, n_outputs: int) -> int:
-    """Check a canonical text; return how many iterations it holds.
+def audit(text: str, *, n_columns: int, n_outputs: int) -> Forest:
+    """Check a canonical text; return what it holds.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ def audit(text: str, *, n_columns: int, n_outputs: int) -> int:
     _check(forest)
     if render(forest) != text:
         raise _refuse("the model text is not in canonical form")
-    return len(forest.trees) // n_outputs
+    return forest
 
 
 def is_explainable(text: str) -> bool:
@@ -257,24 +260,27 @@ def _lines(forest: Forest, key: str, foreign: re.Pattern[str]) -> bytes:
 
 
 def integers(forest: Forest, key: str) -> tuple[Ints, Ints]:
-    """Return all trees' integers of `key` in one array, and how many each tree has."""
-    try:
-        rows = msgspec.json.decode(_lines(forest, key, _NOT_INTEGERS), type=list[list[int]])
-        values = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-    except (msgspec.DecodeError, OverflowError) as error:
-        raise _refuse(f"{key} is not a list of integers", got=str(error)) from error
-    return values, np.fromiter(map(len, rows), dtype=np.int64)
+    """Return all trees' integers of `key` in one array, and how many each tree has; neither is to be written to."""
+    if key not in forest.read:
+        try:
+            rows = msgspec.json.decode(_lines(forest, key, _NOT_INTEGERS), type=list[list[int]])
+            values = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        except (msgspec.DecodeError, OverflowError) as error:
+            raise _refuse(f"{key} is not a list of integers", got=str(error)) from error
+        forest.read[key] = values, np.fromiter(map(len, rows), dtype=np.int64)
+    return forest.read[key]
 
 
 def floats(forest: Forest, key: str) -> tuple[Floats, Ints]:
-    """Return all trees' numbers of `key` in one array, and how many each tree has."""
-    try:
-        rows = msgspec.json.decode(_lines(forest, key, _NOT_NUMBERS), type=list[list[float]])
-    except msgspec.DecodeError as error:
-        raise _refuse(f"{key} is not a list of numbers", got=str(error)) from error
-    return np.fromiter(chain.from_iterable(rows), dtype=np.float64), np.fromiter(
-        map(len, rows), dtype=np.int64
-    )
+    """Return all trees' numbers of `key` in one array, and how many each tree has; neither is to be written to."""
+    if key not in forest.read:
+        try:
+            rows = msgspec.json.decode(_lines(forest, key, _NOT_NUMBERS), type=list[list[float]])
+        except msgspec.DecodeError as error:
+            raise _refuse(f"{key} is not a list of numbers", got=str(error)) from error
+        values = np.fromiter(chain.from_iterable(rows), dtype=np.float64)
+        forest.read[key] = values, np.fromiter(map(len, rows), dtype=np.int64)
+    return forest.read[key]
 
 
 def _lengths(values: np.ndarray, have: Ints, want: Ints, key: str) -> np.ndarray:

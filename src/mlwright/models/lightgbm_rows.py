@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from mlwright.models.lightgbm_audit import Forest, floats, integers, parse
+from mlwright.models.lightgbm_audit import Forest, floats, integers
 from mlwright.models.rows import NODE, Trees
 
 __all__ = ["trees_of"]
@@ -17,9 +17,8 @@ _OF_CATEGORIES, _MISSING_LEFT = 1 << 31, 1 << 30  # bits of `Trees.nodes`
 _MOST_LEAVES = 1 << 15
 
 
-def trees_of(text: str) -> Trees | None:
+def trees_of(forest: Forest) -> Trees | None:
     """Return what an audited text holds; None where zeros count as missing, which mlwright's own models never say."""
-    forest = parse(text)
     decisions, nodes_each = integers(forest, "decision_type")
     missing = decisions >> 2
     if (missing == _ZERO).any():
@@ -28,7 +27,7 @@ def trees_of(text: str) -> Trees | None:
     if leaves_each.max(initial=0) > _MOST_LEAVES:
         return None
     thresholds, _ = floats(forest, "threshold")
-    thresholds[thresholds == sys.float_info.max] = np.inf  # as it stands in the text
+    thresholds = np.where(thresholds == sys.float_info.max, np.inf, thresholds)  # as it stands in the text
     is_set = (decisions & _CATEGORICAL) == 1
     # A missing number is 0 where training had none missing.
     goes_left = np.where(missing == _NAN, (decisions & _LEFT) > 0, thresholds >= 0) & ~is_set
