@@ -149,13 +149,22 @@ def _autogluon(preset: str, data: Data, budget: float, work: Path) -> Fitted:
 
 
 def fitted_estimator(data: Data, budget: float, folder: Path, random_state: int = 0) -> Any:
-    """Return mlwright's fitted estimator; its bundle stands in `folder`."""
+    """Return mlwright's fitted estimator; its bundle stands in `folder`.
+
+    It is told what the peers take for granted: the test part is drawn at random, also where rows have a time.
+    """
     from mlwright.sklearn import AutoClassifier, AutoRegressor
 
     X, y = data.train.drop(columns=data.target), data.train[data.target]
     kind = AutoRegressor if data.task == "regression" else AutoClassifier
-    metric = METRICS[data.task]
-    return kind(budget_s=budget, metric=metric, random_state=random_state, folder=folder / "ours").fit(X, y)
+    model = kind(
+        budget_s=budget,
+        metric=METRICS[data.task],
+        random_state=random_state,
+        folder=folder / "ours",
+        split="shuffled",
+    )
+    return model.fit(X, y)
 
 
 def _mlwright(data: Data, budget: float, work: Path, random_state: int) -> Fitted:

@@ -187,6 +187,26 @@ def test_numbers_with_holes_are_learned():
     assert model.predictor_.predict_one(record)["prediction"] == pytest.approx(model.predict(X)[0], abs=1e-9)
 
 
+def test_shuffled_rows_may_learn_from_the_minutes_around_them():
+    draw = np.random.default_rng(0)
+    level = np.cumsum(draw.normal(size=800))
+    when = pd.date_range("2026-01-01", periods=800, freq="10min")
+    X = pd.DataFrame({"timestamp": when, "noise": draw.normal(size=800)})
+    rows = draw.permutation(800)
+    fit, ask = rows[:600], rows[600:]
+    scores = {
+        split: r2_score(
+            level[ask],
+            AutoRegressor(n_trials=3, random_state=0, split=split)
+            .fit(X.iloc[fit], level[fit])
+            .predict(X.iloc[ask]),
+        )
+        for split in ("auto", "shuffled")
+    }
+    assert scores["shuffled"] > 0.95
+    assert scores["auto"] < scores["shuffled"]
+
+
 def test_it_works_in_scikit_learns_tools():
     X, y = people(90)
     assert cross_val_score(AutoClassifier(budget_s=QUICK, random_state=0), X, y, cv=3).mean() > 0.7
@@ -372,6 +392,7 @@ def test_a_class_of_one_row_is_no_reason_to_refuse():
         ({"metric": "rmse"}, "metric does not fit"),
         ({"budget_s": 0}, "budget_s is out of range"),
         ({"budget_s": "soon"}, "budget_s is not a duration"),
+        ({"split": "shuffle"}, "unknown split: got 'shuffle'.*did you mean 'shuffled'"),
     ],
 )
 def test_a_wrong_parameter_is_a_value_error_with_the_same_words(params, message):

@@ -58,12 +58,14 @@ class _Auto(BaseEstimator):
         random_state: Any = None,
         folder: str | Path | None = None,
         n_trials: int | None = None,
+        split: str = "auto",
     ) -> None:
         self.budget_s = budget_s
         self.metric = metric
         self.random_state = random_state
         self.folder = folder
         self.n_trials = n_trials
+        self.split = split
 
     def _start(
         self, X: Any, y: Any, sample_weight: Any
@@ -100,6 +102,7 @@ class _Auto(BaseEstimator):
             task_target=name,
             task_kind=kind,
             task_metric=self.metric,
+            task_split=self.split,
             task_holdout=0.0,
             task_budget=self.budget_s,
             task_trials=None if self.n_trials is None else max(2, self.n_trials),
@@ -242,6 +245,11 @@ class AutoClassifier(ClassifierMixin, _Auto):
     n_trials : int, optional
         Try at most so many configurations; by default as many as the budget holds. With it, and a budget that is long
         enough for them, the same `random_state` gives the same model.
+    split : str, default="auto"
+        How rows are dealt to folds; the words are those of ``task.split``. By default what the table shows decides: where
+        rows have a time, later ones validate what was fitted to earlier ones. Where the rows to be predicted happened
+        in the midst of those given, as in a shuffled cross-validation, say ``"shuffled"``: the model may then use what
+        happened just before and after.
 
     Attributes
     ----------

@@ -311,7 +311,7 @@ def test_a_large_time_split_has_one_fold_of_the_last_fifth():
         ("time:who", UsageError, "'who'.*categorical"),
         ("time:y", UsageError, "target"),
         ("group:", SchemaError, "name one of the columns"),
-        ("nonsense", UsageError, "allowed: auto, random"),
+        ("nonsense", UsageError, "allowed: auto, shuffled, random"),
     ],
 )
 def test_a_spec_that_cannot_be_kept_says_what_to_write(spec, error, match):
@@ -542,7 +542,7 @@ def test_tiny_tables_can_be_split_in_every_way(task, n):
         when=(moments(rng.permutation(n).astype(float)), Column("when", Kind.DATETIME, dtype="timestamp")),
         who=(keys(np.arange(n) // 2), Column("who", Kind.CATEGORICAL)),
     )
-    specs = ["auto", "random", *(["stratified"] if task is not NUMBER else [])]
+    specs = ["auto", "shuffled", "random", *(["stratified"] if task is not NUMBER else [])]
     if n >= 10:
         specs += ["group:who", "time:when"]
     with warnings.catch_warnings():
@@ -604,6 +604,26 @@ def test_a_split_by_rows_says_what_it_passes_over():
     split = make_split(table, y, BINARY, spec="random")
     assert split.kind == "random"
     assert "although 'customer_id' has 10 rows a value" in split.reason
+
+
+def test_where_rows_are_shuffled_no_time_counts_and_groups_do():
+    y, days = labels(400, 0.5), np.arange(400.0)
+    for role in (Role.FEATURE, Role.TIME):
+        table = with_times(y, days, role)
+        assert make_split(table, y, BINARY).kind == "time"
+        split = make_split(table, y, BINARY, spec="shuffled")
+        assert_whole(split, 400)
+        assert split.kind == "stratified"
+        assert "the project says that rows are shuffled, so 'when' is passed over" in split.reason
+    who = (keys(np.arange(400) % 40), Column("customer_id", Kind.CATEGORICAL))
+    when = (moments(days), Column("when", Kind.DATETIME, dtype="timestamp"))
+    both = make_split(make_table(y, when=when, customer_id=who), y, BINARY, spec="shuffled")
+    assert (both.kind, both.column) == ("group", "customer_id")
+    given = make_split(with_groups(y, np.arange(400) % 40, Role.GROUP, "shade"), y, BINARY, spec="shuffled")
+    assert (given.kind, given.column) == ("group", "shade")
+    plain = make_split(make_table(y), y, BINARY, spec="shuffled")
+    assert plain.kind == "stratified"
+    assert plain.reason.endswith("the project says that rows are shuffled.")
 
 
 def test_a_gap_keeps_training_away_from_the_test_and_from_each_fold():

@@ -123,7 +123,8 @@ def _training(command: Any) -> None:
         help="anomaly: the share of rows to call anomalies (default 0.01)",
     )
     run.add_argument(
-        "--split", help="auto, random, stratified, group:COLUMN, time:COLUMN or 'time:COLUMN gap 7d'"
+        "--split",
+        help="auto, shuffled, random, stratified, group:COLUMN, time:COLUMN or 'time:COLUMN gap 7d'",
     )
     run.add_argument(
         "--holdout",

@@ -125,7 +125,8 @@ def make_split(
     task : Task
         What is predicted.
     spec : str, default="auto"
-        "auto", "random", "stratified", "group:COLUMN", "time:COLUMN" or "time:COLUMN gap 7d".
+        "auto", "shuffled", "random", "stratified", "group:COLUMN", "time:COLUMN" or "time:COLUMN gap 7d". "shuffled" is
+        "auto" without time.
     holdout : float, default=0.2
         The share of rows to test on, from 0 (an empty test) to 0.9. A group split comes near it with whole groups, a
         time split with whole moments. Rows without a group are groups of one; rows without a time train.

@@ -6,6 +6,7 @@ Knows what is said (`mlwright.data.split_names`) and what is seen (`mlwright.dat
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mlwright.core.errors import SchemaError, UsageError
@@ -59,7 +60,9 @@ def choose(table: Table, task: Task, spec: str) -> Choice:
         return Choice("stratified", None, why)
     if spec == "auto":
         return _auto(table, task)
-    near = difflib.get_close_matches(word, ["auto", "random", "stratified", "group", "time"], n=1)
+    if spec == "shuffled":
+        return _shuffled(table, task)
+    near = difflib.get_close_matches(word, ["auto", "shuffled", "random", "stratified", "group", "time"], n=1)
     suffix = ":COLUMN" if near and near[0] in {"group", "time"} else ""
     raise UsageError(
         "unknown split",
@@ -69,7 +72,7 @@ def choose(table: Table, task: Task, spec: str) -> Choice:
     )
 
 
-_ALLOWED = "auto, random, stratified, group:COLUMN, time:COLUMN, 'time:COLUMN gap 7d'"
+_ALLOWED = "auto, shuffled, random, stratified, group:COLUMN, time:COLUMN, 'time:COLUMN gap 7d'"
 
 
 def _although(table: Table, task: Task) -> str:
@@ -139,14 +142,30 @@ def _named(table: Table, task: Task, spec: str, name: str) -> Column:
 
 
 def _auto(table: Table, task: Task) -> Choice:
-    for role, kind in ((Role.TIME, "time"), (Role.GROUP, "group")):
+    seen: list[str] = []
+    roles = ((Role.TIME, "time"), (Role.GROUP, "group"))
+    return _by_role(table, task, roles) or detected(table, task, seen) or plain(task, seen)
+
+
+def _shuffled(table: Table, task: Task) -> Choice:
+    """Return what the table asks for where no time counts: what is predicted happened in the midst of its rows."""
+    seen: list[str] = []
+    choice = _by_role(table, task, ((Role.GROUP, "group"),)) or entity(table, task, seen) or plain(task, seen)
+    times = [column.name for column in table.schema.having(Role.TIME)]
+    time = event_time(table, task, [])
+    passed_over = times[0] if times else None if time is None else time.column
+    why = f"{choice.reason}; the project says that rows are shuffled"
+    return replace(choice, reason=why if passed_over is None else f"{why}, so '{passed_over}' is passed over")
+
+
+def _by_role(table: Table, task: Task, roles: Sequence[tuple[Role, str]]) -> Choice | None:
+    for role, kind in roles:
         for column in table.schema.having(role):
             if column.name in table.arrow.column_names:
                 why = f"{kind} split, because '{column.name}' has the role {role}"
                 choice = Choice(kind, column.name, why)
                 return _ahead(choice, column, task) if kind == "time" else choice
-    seen: list[str] = []
-    return detected(table, task, seen) or plain(task, seen)
+    return None
 
 
 def detected(table: Table, task: Task, seen: list[str]) -> Choice | None:

@@ -52,7 +52,7 @@ source = "{source}"          # a file, a glob, or a database URL such as "postgr
 target = "{target}"
 # metric = "roc_auc"          # inferred from the target
 budget = "60s"
-# split = "auto"              # random | stratified | group:COLUMN | time:COLUMN
+# split = "auto"              # shuffled | random | stratified | group:COLUMN | time:COLUMN
 # holdout = 0.2               # the share of rows that no search ever sees
 # seed = 0
 
