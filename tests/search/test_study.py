@@ -33,11 +33,12 @@ from mlwright.search import (
     memory,
     run_study,
 )
+from mlwright.search import study as study_module
 from mlwright.search.blend import blend
 from mlwright.search.costs import After, Costs, iterations_to_refit
 from mlwright.search.fitter import Fitter
 from mlwright.search.parameter_importance import parameter_importance
-from mlwright.search.portfolio import BASELINES, portfolio
+from mlwright.search.portfolio import BASELINES, CANDIDATES, portfolio
 from mlwright.search.proposer import SPACES
 
 
@@ -405,6 +406,31 @@ def test_a_hopeless_trial_is_given_up_after_its_first_folds_and_never_blended():
 
 
 GOOD = (("dummy", "linear"), ("linear", "linear"), ("lightgbm", "native", {"num_leaves": 4}))
+
+
+@pytest.mark.parametrize("dear", [True, False])
+def test_a_manner_of_boosting_that_fell_behind_is_not_tried_again_where_that_takes_long(monkeypatch, dear):
+    names = ("dummy", "linear", "lightgbm", "lightgbm_extra_large", "lightgbm_extra", "lightgbm_large")
+    planned = [
+        Trial(number, each.model, each.view, dict(each.params), each.link)
+        for number, each in enumerate(CANDIDATES[name] for name in names)
+    ]
+    monkeypatch.setattr(study_module, "portfolio", lambda *_: planned)
+    if dear:
+        monkeypatch.setattr(study_module, "_DEAR", -1.0)
+    data = study_data(TaskKind.REGRESSION, n=900)
+    a, b = data.columns["a"], data.columns["b"]
+    # Splits drawn at random miss the edges.
+    steps = replace(data, y=5.0 * ((a > 0.4) & (a < 0.6)) + 5.0 * ((b > 0.1) & (b < 0.3)))
+    notes: list[str] = []
+
+    def listen(event):
+        notes.append(event.message)
+
+    study = run_study(steps, Deadline(600.0), most_trials=6, executor=Local(2), listener=listen)
+    tried = [result.trial.number for result in study.results][:6]
+    assert tried == ([0, 1, 2, 3, 5, 6] if dear else [0, 1, 2, 3, 4, 5])
+    assert any("trial 4 (lightgbm) left out: its like fell behind" in note for note in notes) is dear
 
 
 def test_a_bag_is_the_mean_of_the_folds_models():

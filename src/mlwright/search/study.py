@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,13 @@ _ROWS_A_PROPOSAL = 100
 _FEWEST_PROPOSALS = 6
 # Of the way from the best trial to the dummy: a proposal so poor on its first folds is given up.
 _HOPELESS = 0.25
+# The same for a manner of boosting that has been tried, and the part of the time left that makes another try of it dear.
+_LEFT_BEHIND, _DEAR = 0.02, 0.05
+# In logarithms, and by splits drawn at random: what one learner loses by it others do, too.
+_MANNERS: tuple[Callable[[Trial], bool], ...] = (
+    lambda trial: trial.link == "log",
+    lambda trial: bool(trial.params.get("extra_trees")),
+)
 
 
 def run_study(
@@ -198,6 +206,12 @@ class _Study:
             self.refused += 1
             return None
         self.refused = 0
+        if self._left_behind(trial):
+            message = (
+                f"trial {trial.number} ({trial.model}) left out: its like fell behind, and it would take long"
+            )
+            self.listener(Event("note", message))
+            return None
         if not first and not fits_into_memory(self.data, trial):
             self.listener(
                 Event("note", f"trial {trial.number} ({trial.model}) would not fit into the memory left")
@@ -240,6 +254,25 @@ class _Study:
         if self._allowed(trial) <= short and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
         return self._allowed(trial) > max(_LEAST_SECONDS, self.too_little.get(trial.model, 0.0))
+
+    def _left_behind(self, trial: Trial) -> bool:
+        """Return whether one of the portfolio boosts in a manner that is worse here, and would take much of the time."""
+        manners = [is_so for is_so in _MANNERS if is_so(trial)]
+        if trial.number >= len(self.planned) or trial.model not in BOOSTING or not manners:
+            return False
+        if self._usual_seconds(trial) <= _DEAR * self._time_left():
+            return False
+        tried = [(r.trial, r.gain(self.metric)) for r in self.results if r.complete]
+        gains = [gain for _, gain in tried]
+        reach = _LEFT_BEHIND * (max(gains) - min(gains[: len(BASELINES)])) if gains else 0.0
+        for is_so, model in itertools.product(manners, BOOSTING):
+            so, otherwise = (
+                [gain for one, gain in tried if one.model == model and is_so(one) is wanted]
+                for wanted in (True, False)
+            )
+            if so and otherwise and max(otherwise) - max(so) > reach:
+                return True
+        return False
 
     def _allowed(self, trial: Trial) -> float:
         """Return how many seconds the trial may take, 0 where that would be too little for it."""
