@@ -162,6 +162,30 @@ def test_a_number_as_target_gives_a_seeded_random_split_that_says_so():
     assert_partition(one)
 
 
+def test_few_rows_have_folds_in_a_second_draw():
+    y = labels(400)
+    split = make_split(make_table(y), y, BINARY)
+    assert len(split.repeated) == len(split.folds) == 8
+    validated = np.concatenate([valid for _, valid in split.repeated])
+    assert sorted(validated) == list(range(len(split.train)))
+    for (fit, valid), (_, other) in zip(split.repeated, split.folds, strict=True):
+        assert sorted([*fit, *valid]) == list(range(len(split.train)))
+        assert abs(y[split.train][valid].mean() - y[split.train].mean()) < 0.02  # stratified as well
+        assert len(np.intersect1d(valid, other)) < len(valid) / 2
+    again = make_split(make_table(y), y, BINARY)
+    assert all((a[1] == b[1]).all() for a, b in zip(split.repeated, again.repeated, strict=True))
+
+
+def test_times_groups_single_folds_and_many_rows_have_no_second_draw():
+    y = labels(400)
+    assert make_split(with_groups(y, np.arange(400) % 40), y, BINARY, spec="group:who").repeated == ()
+    assert make_split(with_times(y, np.arange(400.0)), y, BINARY, spec="time:when").repeated == ()
+    assert make_split(make_table(y), y, BINARY, n_folds=1).repeated == ()
+    for n_train, expected in ((2_999, 8), (3_000, 0)):
+        y = labels(n_train)
+        assert len(make_split(make_table(y), y, BINARY, holdout=0).repeated) == expected
+
+
 @pytest.mark.parametrize(
     ("n_train", "expected"), [(2_999, 8), (3_000, 5), (15_000, 5), (15_001, 3), (100_000, 3), (100_001, 1)]
 )

@@ -36,6 +36,7 @@ _FEWEST_ROWS = 4
 _FOLDS_BY_ROWS = ((2_999, 8), (15_000, 5), (100_000, 3))  # up to so many training rows, so many folds
 _SINGLE_FOLD = 0.2
 _MOST_IN_GAP = 0.5  # of the rows that train
+_MOST_ROWS_REPEATED = 2_999  # training rows: of more, one draw tells nearly what another would
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class Split:
         Rows in the gap before the test: they neither train nor test.
     claim : dict or None
         What a random split would have claimed instead, see `mlwright.evaluate.split_claim`.
+    repeated : tuple of (ndarray, ndarray)
+        As many folds in a second draw, for a second judgement of what did best; none of groups and times, nor where
+        rows are many.
     """
 
     kind: str
@@ -72,6 +76,7 @@ class Split:
     gap: str | None = None
     n_gap: int = 0
     claim: dict[str, Any] | None = None
+    repeated: tuple[tuple[Ints, Ints], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a summary as a JSON tree (no row numbers)."""
@@ -251,6 +256,7 @@ def _draw(
         folds,
         gap=choice.gap_said or None,
         n_gap=int(between.sum()),
+        repeated=_repeated(choice, classes[train], len(folds), seed),
     )
 
 
@@ -376,6 +382,14 @@ def _folds(choice: Choice, keys: Any, classes: Ints, n_folds: int | None, seed: 
     if choice.kind == "group":
         return fold_groups(groups, classes, min(n_folds, int(groups.max()) + 1), rng), ""
     return fold_rows(shared, n_folds, rng), ""
+
+
+def _repeated(choice: Choice, classes: Ints, n_folds: int, seed: int) -> Folds:
+    """Return a second draw of as many folds, where one draw is much a matter of chance."""
+    if choice.kind not in ("random", "stratified") or n_folds < 2 or len(classes) > _MOST_ROWS_REPEATED:
+        return ()
+    shared = np.zeros_like(classes) if choice.kind == "random" else classes
+    return fold_rows(shared, n_folds, generator(seed, "folds", "repeated"))
 
 
 def _time_folds(times: Floats, classes: Ints, n_folds: int) -> Folds:

@@ -125,7 +125,8 @@ def _search(context: ReportContext) -> str:
         weight = trial.get("weight")
         folds = "  ".join(number(_known(score), pad=True) for score in trial.get("fold_scores") or ())
         yield Cell(str(int(trial.get("number", 0))), number=True)
-        yield Cell(f"<b>{escape(trial.get('model', ''))}</b>")
+        again = " again" if trial.get("repeat") else ""
+        yield Cell(f"<b>{escape(trial.get('model', ''))}</b>{again}")
         yield Cell(escape(trial.get("view", "")))
         yield _n(_known(trial.get("score")))
         yield Cell(f'<span class="folds">{escape(folds)}</span>')
@@ -148,7 +149,12 @@ def _search(context: ReportContext) -> str:
         "search",
         "The search",
         f"<p>{len(ordered):,} trials, compared by {escape(title)} ({metric_note(context.task.metric)}) on the folds. "
-        + ("The model is a weighted mean of those with a weight." if blended else "")
+        + ("The model is a weighted mean of those with a weight. " if blended else "")
+        + (
+            "As rows are few, the best were tried again on other folds, so that chance decides less."
+            if any(trial.get("repeat") for trial in ordered)
+            else ""
+        )
         + "</p>",
         figure(
             _trial_plot(context, title),

@@ -128,6 +128,7 @@ def build(
         slowness=slowness if project.task_latency is None else None,
         rows=_searched(len(train_y), len(columns), project),
         bounds=_bounds(train_y, prepared),
+        repeated=split.repeated,
     )
     kept = prepared.evaluated
     listener(Event("step", "searching"))

@@ -64,7 +64,7 @@ def selection_part(measured: Measured) -> Selection | None:
 def selected(
     task: Task, study: StudyResult, y: Floats, *, units: Json, weights: Floats | None, seed: int
 ) -> Selection | None:
-    """Return the same of a study's trials that were fitted on all folds; the dummy was no choice.
+    """Return the same of a study's trials that were fitted on all folds; the dummy was no choice, nor what was repeated.
 
     Parameters
     ----------
@@ -74,7 +74,9 @@ def selected(
     weights : ndarray of shape (n_train,), optional
         How much each row counts.
     """
-    tried = [r.predicted for r in study.results if r.complete and r.trial.model != "dummy"]
+    tried = [
+        r.predicted for r in study.results if r.complete and r.trial.model != "dummy" and not r.trial.repeat
+    ]
     if len(tried) < 2:
         return None
     rows = np.flatnonzero(np.all([np.isfinite(one).all(axis=1) for one in tried], axis=0))

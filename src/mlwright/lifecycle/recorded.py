@@ -104,7 +104,12 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
     table = Table(load(store.snapshots, lineage["data"]).arrow, schema)
     test = None if lineage["test"] is None else Table(load(store.snapshots, lineage["test"]).arrow, schema)
     told = plan["split"]
-    folds = tuple((arrays[f"fold_{i}_fit"], arrays[f"fold_{i}_valid"]) for i in range(told["n_folds"]))
+    folds, repeated = (
+        tuple((arrays[f"{name}_{i}_fit"], arrays[f"{name}_{i}_valid"]) for i in range(told["n_folds"]))
+        if f"{name}_0_fit" in arrays
+        else ()
+        for name in ("fold", "repeated")
+    )
     split = Split(
         told["kind"],
         told["column"],
@@ -115,6 +120,7 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
         gap=told.get("gap"),
         n_gap=told.get("n_gap", 0),
         claim=told.get("random_would_claim"),
+        repeated=repeated,
     )
     findings = [
         Finding(f["check"], Severity(f["severity"]), tuple(f["columns"]), f["what"], f["advice"])

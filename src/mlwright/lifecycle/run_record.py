@@ -94,6 +94,8 @@ def split_bytes(prepared: Prepared) -> bytes:
         arrays["numbers"] = prepared.numbers
     for index, (fit, valid) in enumerate(split.folds):
         arrays |= {f"fold_{index}_fit": fit, f"fold_{index}_valid": valid}
+    for index, (fit, valid) in enumerate(split.repeated):
+        arrays |= {f"repeated_{index}_fit": fit, f"repeated_{index}_valid": valid}
     return encode({name: np.asarray(rows, np.int64) for name, rows in arrays.items()})
 
 

@@ -11,11 +11,12 @@ from mlwright.core import kinds, seeds
 from mlwright.core.types import Floats
 from mlwright.metrics.base import Metric
 from mlwright.models.base import Model
+from mlwright.models.ensemble import weighted_mean
 from mlwright.search.fitter import MOST_MEMBERS
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
 
-__all__ = ["Selection", "blend", "price", "total_price"]
+__all__ = ["Selection", "blend", "blended_gain", "price", "total_price", "weighted"]
 
 # Of the blend; lighter members are not worth their latency. Of 24 development tables those that are no multiclass ones
 # score the same with these two as with a third of each, and take half of the microseconds. Chances of many classes gain by
@@ -80,6 +81,20 @@ def blend(data: StudyData, results: Sequence[TrialResult], metric: Metric) -> di
     for index, share in selection.trimmed(shares).items():
         weights[candidates[index].trial.number] = share
     return weights
+
+
+def weighted(chosen: Sequence[tuple[TrialResult, float]], bounds: tuple[float, float] | None) -> Floats:
+    """Return the weighted out-of-fold predictions, before calibration."""
+    return weighted_mean([r.predicted for r, _ in chosen], [weight for _, weight in chosen], bounds)
+
+
+def blended_gain(data: StudyData, chosen: Sequence[tuple[TrialResult, float]], metric: Metric) -> float:
+    """Return the out-of-fold gain of members with weights, before calibration."""
+    total = math.fsum(weight for _, weight in chosen)
+    predicted = weighted([(result, weight / total) for result, weight in chosen], data.bounds)
+    covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
+    weights = None if data.weights is None else data.weights[covered]
+    return metric.gain(data.y[covered], predicted[covered], weights)
 
 
 def _candidates(results: Sequence[TrialResult], metric: Metric) -> list[TrialResult]:

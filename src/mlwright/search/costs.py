@@ -116,7 +116,7 @@ class Costs:
         if blended:
             likely = _with_baselines(results, blended)
             refit = min(refit, _MARGIN * self._seconds_to_refit(likely, len(blended)))
-            used = self._seconds_after(likely)
+            used = self._seconds_after(likely, n_members=len(blended))
         refit = min(refit, most_kept)
         if self.bag:
             return left - used
@@ -131,7 +131,7 @@ class Costs:
         """Return whether the blend and the baselines can be refitted, and predict what they have to, in the seconds left."""
         likely = _with_baselines(results, blended)
         # Rather less detail than a poorer blend.
-        after = self._seconds_after(likely, detail=_LEAST_DETAIL / 100)
+        after = self._seconds_after(likely, _LEAST_DETAIL / 100, len(blended))
         return self.bag or self._seconds_to_refit(likely, len(blended)) + after <= left
 
     def detail(
@@ -192,18 +192,20 @@ class Costs:
     def _seconds_to_refit(self, results: Sequence[TrialResult], n_members: int = _MOST_DEAR) -> float:
         whole = [r for r in results if r.complete]
         costs = sorted((self.refit_seconds(r) for r in whole if not is_baseline(r.trial)), reverse=True)
-        members = costs[:_MOST_DEAR]  # of more than that, the others are hardly ever dear
+        members = costs[: max(_MOST_DEAR, n_members)]  # of one draw of the folds, others are hardly ever dear
         baselines = [self.refit_seconds(r) for r in whole if is_baseline(r.trial)]
         views = sum(
             self.view_seconds.get(view, 0.0) * self.n_searched for view in {r.trial.view for r in whole}
         )
         return self.refitting([*members, *baselines], n_members) + views
 
-    def _seconds_after(self, results: Sequence[TrialResult], detail: float = 1.0) -> float:
+    def _seconds_after(
+        self, results: Sequence[TrialResult], detail: float = 1.0, n_members: int = _MOST_DEAR
+    ) -> float:
         """Return what the rows to predict afterwards will take with about the slowest blend that may come."""
         views = sum(self.row_seconds.get(view, 0.0) for view in {r.trial.view for r in results})
         models = sorted((self.row_seconds.get(r.trial.number, 0.0) for r in results), reverse=True)
-        a_row = views + sum(models[:_MOST_DEAR])
+        a_row = views + sum(models[: max(_MOST_DEAR, n_members)])
         return self.after.rows * a_row + detail * min(self.after.shuffled * a_row, self.after.seconds)
 
     def _refit_share(self, results: Sequence[TrialResult]) -> float:

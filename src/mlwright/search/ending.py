@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,13 +15,14 @@ from mlwright.core.events import Event, Listener
 from mlwright.core.types import Floats
 from mlwright.features.plan import FeaturePlan
 from mlwright.models.calibration import Calibration
-from mlwright.models.ensemble import Ensemble, weighted_mean
+from mlwright.models.ensemble import Ensemble
 from mlwright.search.apart import FitError
-from mlwright.search.blend import blend, price, total_price
+from mlwright.search.blend import blended_gain, price, total_price, weighted
 from mlwright.search.calibrate import calibrate
 from mlwright.search.fitter import Fitter, draws_by_seed
 from mlwright.search.parameter_importance import parameter_importance
 from mlwright.search.portfolio import BASELINES, is_baseline
+from mlwright.search.repeats import blend_repeated
 from mlwright.search.result import StudyResult
 from mlwright.search.study_data import StudyData, folds_note, rows_of_refit, sample_note
 from mlwright.search.thinning import Latency, capped, thin
@@ -163,11 +163,7 @@ class Ending:
 
     def _gain(self, chosen: Sequence[tuple[TrialResult, float]]) -> float:
         """Return the out-of-fold gain of members with weights, before calibration."""
-        data, total = self.data, math.fsum(weight for _, weight in chosen)
-        predicted = _blended([(result, weight / total) for result, weight in chosen], data.bounds)
-        covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
-        weights = None if data.weights is None else data.weights[covered]
-        return self.metric.gain(data.y[covered], predicted[covered], weights)
+        return blended_gain(self.data, chosen, self.metric)
 
     def chosen(self, choices: Mapping[str, int] | None = None) -> list[tuple[TrialResult, float]]:
         """Weigh all trials, and return those of the blend with their weights; nothing is weighed twice."""
@@ -177,7 +173,7 @@ class Ending:
         key = data.latency, *(r.trial.number for r in results if r.complete)
         if key not in self._blends:
             begun = time.monotonic()
-            self._blends[key] = blend(data, results, self.metric)
+            self._blends[key] = blend_repeated(data, results, self.metric)
             self.blend_seconds = time.monotonic() - begun
         # Those that failed since then have no weight.
         self.weights = dict.fromkeys((r.trial.number for r in self.results), 0.0) | self._blends[key]
@@ -243,7 +239,7 @@ class Ending:
         """Return the blend's out-of-fold predictions and what calibrated them; nothing is calibrated twice."""
         data, key = self.data, tuple((result.trial.number, weight) for result, weight in chosen)
         if key not in self._calibrations:
-            predicted = _blended(chosen, data.bounds)
+            predicted = weighted(chosen, data.bounds)
             covered = np.flatnonzero(np.isfinite(predicted).all(axis=1))
             calibration = calibrate(
                 data.y[covered],
@@ -279,7 +275,7 @@ class Ending:
         now, kept = score(predicted), self.weights
         first = now
         if "price_ns" in choices:
-            first = score(_blended(self.chosen(_before_thinning(choices)), data.bounds))
+            first = score(weighted(self.chosen(_before_thinning(choices)), data.bounds))
             self.weights = kept
         return Latency(choices["latency_ns"] / 1000, choices["latency_first_ns"] / 1000, now, first)
 
@@ -328,11 +324,6 @@ class Ending:
             self._latency(choices, predicted),
             again,
         )
-
-
-def _blended(chosen: Sequence[tuple[TrialResult, float]], bounds: tuple[float, float] | None) -> Floats:
-    """Return the weighted out-of-fold predictions, before calibration."""
-    return weighted_mean([r.predicted for r, _ in chosen], [weight for _, weight in chosen], bounds)
 
 
 def _before_thinning(choices: Mapping[str, int]) -> dict[str, int]:

@@ -130,7 +130,7 @@ class Fitter:
         hopeless: float,
         start: float,
     ) -> TrialResult:
-        data, folds = self.data, self.folds
+        data, folds = self.data, self.matrices.folds(trial.repeat)
         workers = self.executor.workers
         wanted = len(folds) if iterations is None else len(iterations)
         predicted = np.full((len(data.y), data.task.n_outputs), np.nan)
@@ -187,7 +187,7 @@ class Fitter:
         if trial.link != "log" or self.data.quality == "bag" or predicted.shape[1] > 1:
             return 0.0
         fold_of = np.zeros(len(predicted), dtype=np.int64)
-        for index, (_, valid) in enumerate(self.folds):
+        for index, (_, valid) in enumerate(self.matrices.folds(trial.repeat)):
             fold_of[valid] = index
         weights = self._weights(covered)
         return log_shift(self.data.y[covered], predicted[covered], self.metric, weights, fold_of[covered])
@@ -236,8 +236,8 @@ class Fitter:
         stop_at = Deadline(deadline.left / waves_left if np.isfinite(deadline.seconds) else np.inf)
         if trial.model in BASELINES:
             stop_at = Deadline(max(stop_at.left, self.baseline_seconds / waves_left))
-        plan, fit_matrix, valid_matrix = self.matrices.of(trial.view, index)
-        fit_rows, valid_rows = self.folds[index]
+        plan, fit_matrix, valid_matrix = self.matrices.of(trial.view, index, trial.repeat)
+        fit_rows, valid_rows = self.matrices.folds(trial.repeat)[index]
         target = linked(data.y, trial.link)
         given_up: list[float] = []
 

@@ -25,6 +25,7 @@ from mlwright.search.memory import fits_into_memory
 from mlwright.search.pace import BOOSTING, LAST_SHARE, folds_in_time, paced, share_of_proposal
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
+from mlwright.search.repeats import can_repeat, to_repeat
 from mlwright.search.result import StudyResult
 from mlwright.search.study_data import StudyData, telling_rows
 from mlwright.search.thinning import with_larger_steps
@@ -167,12 +168,7 @@ class _Study:
         if self.end.looked_at < len(self.results):
             self.end.chosen()
         most = number + max(_FEWEST_PROPOSALS, telling_rows(self.data) // _ROWS_A_PROPOSAL)
-        while (
-            number < most
-            and idle < _PATIENCE
-            and self.refused < _LOOK
-            and (number in done or self._time_left() > self._least_seconds())
-        ):
+        while number < most and idle < _PATIENCE and self.refused < _LOOK and self._goes_on(done.get(number)):
             if (number - len(planned)) % _LOOK == 0:
                 self.end.chosen()
                 recent = range(number - _LOOK, number)
@@ -183,9 +179,39 @@ class _Study:
                 else propose(number, self.results, self.end.weights, self.metric, seed=self.data.seed)
             )
             if trial is None:
-                return
+                break
             yield trial
             number += 1
+        yield from self._repeated(number, done)
+
+    def _goes_on(self, done: TrialResult | None) -> bool:
+        """Return whether another proposal comes: one that an earlier process has fitted, or one that there is time for."""
+        if done is not None:
+            return not done.trial.repeat
+        return self._time_left() > self._least_seconds()
+
+    def _repeated(self, number: int, done: Mapping[int, TrialResult]) -> Iterator[Trial]:
+        """Give the best trials once more, to be fitted on the second draw of the folds, those that there is time for."""
+        earlier = sorted((r.trial for r in done.values() if r.trial.repeat), key=lambda trial: trial.number)
+        yield from earlier
+        if not can_repeat(self.data, len(self.fitter.folds)):
+            return
+        if self.end.looked_at < len(self.results):
+            self.end.chosen()
+        number = max([number, *(trial.number + 1 for trial in earlier)])
+        known = [replace(trial, number=0, repeat=0) for trial in earlier]
+        for result in to_repeat(self.results, self.metric, self._time_left() - self._seconds_of_blend()):
+            if replace(result.trial, number=0) not in known:
+                yield replace(result.trial, number=number, repeat=1)
+                number += 1
+
+    def _seconds_of_blend(self) -> float:
+        """Return what a second blend like that of now takes to refit, and once more on its folds."""
+        blended = [r for r in self.results if self.end.weights.get(r.trial.number, 0.0) > 0]
+        refits = self.fitter.costs.refitting(
+            [self.fitter.costs.refit_seconds(r) for r in blended], len(blended)
+        )
+        return refits + reserve(self.data, blended, self.deadline.left)
 
     def _time_left(self) -> float:
         left = self.deadline.left - self.end.blend_seconds
@@ -231,7 +257,10 @@ class _Study:
         # What a view takes to prepare is for all trials that see it, and no part of the first one's share.
         share = max(
             share,
-            min(share + self.fitter.matrices.seconds_to_prepare(trial.view), LAST_SHARE * self._time_left()),
+            min(
+                share + self.fitter.matrices.seconds_to_prepare(trial.view, trial.repeat),
+                LAST_SHARE * self._time_left(),
+            ),
         )
         result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
         if not result.n_iterations and result.seconds >= _USED * share:
@@ -295,10 +324,10 @@ class _Study:
         return float(np.median(seconds)) if seconds else 0.0
 
     def _hopeless(self, trial: Trial) -> float:
-        """Return the gain below which a proposal's other folds are not fitted; the portfolio is always fitted."""
+        """Return the gain below which a proposal's other folds are not fitted; the portfolio, and what is repeated, always is."""
         gains = {r.trial.number: r.gain(self.metric) for r in self.results if r.complete}
         dummy = next((r.trial.number for r in self.results if r.trial.model == "dummy"), None)
-        if trial.number < len(self.planned) or dummy is None or not gains:
+        if trial.number < len(self.planned) or trial.repeat or dummy is None or not gains:
             return -math.inf
         best = max((r for r in self.results if r.complete), key=lambda r: r.gain(self.metric))
         n_first = min(self.fitter.executor.workers, len(best.fold_scores))
@@ -317,7 +346,8 @@ class _Study:
         self.listener(
             Event(
                 "trial",
-                f"trial {trial.number}: {trial.model} on {trial.view} columns, {task.metric} {result.score:.5g}",
+                f"trial {trial.number}: {trial.model} on {trial.view} columns"
+                f"{', on other folds' if trial.repeat else ''}, {task.metric} {result.score:.5g}",
                 {
                     "number": trial.number,
                     "of": len(self.results),

@@ -53,6 +53,8 @@ class StudyData:
     slowness : callable, optional
         How many times as long as on a usual machine things take here and now. Given where nobody asked for `limit`: it is
         as many times as long then, and is not held at the cost of what the model is worth, nor of the time.
+    repeated : sequence of (ndarray, ndarray), optional
+        As many folds in a second draw, see `mlwright.search.repeats`.
     """
 
     columns: Columns
@@ -69,6 +71,7 @@ class StudyData:
     limit: float = math.inf
     slowness: Callable[[], float] | None = None
     bounds: tuple[float, float] | None = None
+    repeated: Sequence[tuple[Ints, Ints]] = ()
 
 
 def telling_rows(data: StudyData) -> int:

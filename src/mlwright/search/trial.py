@@ -30,6 +30,8 @@ class Trial:
         The model's hyperparameters.
     link : {"identity", "log"}
         ``log`` fits on ``log1p(y)``.
+    repeat : int
+        The draw of the folds that it is judged on: 0, or 1 for the second one, see `mlwright.search.repeats`.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Trial:
     view: str
     params: dict[str, Any] = field(default_factory=dict)
     link: str = "identity"
+    repeat: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON tree that ``Trial(**tree)`` reads."""
@@ -46,6 +49,7 @@ class Trial:
             "view": self.view,
             "params": self.params,
             "link": self.link,
+            "repeat": self.repeat,
         }
 
 
@@ -117,7 +121,10 @@ class TrialResult:
     ) -> TrialResult:
         """Build a result from `to_json`'s tree."""
         return cls(
-            trial=Trial(**{key: tree[key] for key in ("number", "model", "view", "params", "link")}),
+            trial=Trial(
+                **{key: tree[key] for key in ("number", "model", "view", "params", "link")},
+                repeat=tree.get("repeat", 0),
+            ),
             score=_number(tree["score"]),
             fold_scores=tuple(_number(score) for score in tree["fold_scores"]),
             n_iterations=tuple(tree["n_iterations"]),

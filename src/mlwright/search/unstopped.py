@@ -33,22 +33,22 @@ def _stops(result: TrialResult) -> bool:
     return kind.grows
 
 
-def _seconds(data: StudyData, results: Sequence[TrialResult]) -> float:
-    """Return what fitting the dearest of them again would take; 0 where it is not worth it."""
+def _seconds(data: StudyData, results: Sequence[TrialResult], most: int) -> float:
+    """Return what fitting the dearest of them again would take, so many at most; 0 where it is not worth it."""
     if len(data.y) >= _MOST_ROWS or data.quality == "bag":
         return 0.0
     took = sorted((r.seconds for r in results if r.complete and _stops(r)), reverse=True)
-    return sum(took[:_MOST_DEAR])
+    return sum(took[:most])
 
 
 def reserve(data: StudyData, results: Sequence[TrialResult], left: float) -> float:
     """Return how many of the seconds that are left to keep for it."""
-    return min(_seconds(data, results), _MOST_SHARE * max(0.0, left))
+    return min(_seconds(data, results, _MOST_DEAR), _MOST_SHARE * max(0.0, left))
 
 
 def affordable(data: StudyData, chosen: Sequence[tuple[TrialResult, float]], left: float) -> bool:
     """Return whether it is worth it and takes at most a small share of the seconds that are left."""
-    seconds = _seconds(data, [result for result, _ in chosen])
+    seconds = _seconds(data, [result for result, _ in chosen], len(chosen))
     return 0 < seconds <= left
 
 
