@@ -19,12 +19,12 @@ TASK = Task(TaskKind.BINARY, "y", "accuracy", ("no", "yes"))
 
 
 def study(random, n, n_trials, *, known=None):
-    """Trials that know nothing, beside a dummy and one that was given up."""
+    """Trials that know nothing, beside a dummy, one that was given up, and one that only repeats another on other folds."""
     predicted = [random.random((n, 1)) for _ in range(n_trials)]
     if known is not None:
         predicted[0][~known] = np.nan
     results = [
-        SimpleNamespace(complete=complete, trial=SimpleNamespace(model=model), predicted=one)
+        SimpleNamespace(complete=complete, trial=SimpleNamespace(model=model, repeat=0), predicted=one)
         for one, model, complete in zip(
             predicted,
             ["lightgbm"] * (n_trials - 2) + ["dummy", "mlp"],
@@ -32,6 +32,8 @@ def study(random, n, n_trials, *, known=None):
             strict=True,
         )
     ]
+    again = SimpleNamespace(model="lightgbm", repeat=1)
+    results.append(SimpleNamespace(complete=True, trial=again, predicted=random.random((n, 1))))
     return SimpleNamespace(results=results), predicted[: n_trials - 2]
 
 
