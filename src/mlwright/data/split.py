@@ -36,7 +36,7 @@ _FEWEST_ROWS = 4
 _FOLDS_BY_ROWS = ((2_999, 8), (15_000, 5), (100_000, 3))  # up to so many training rows, so many folds
 _SINGLE_FOLD = 0.2
 _MOST_IN_GAP = 0.5  # of the rows that train
-_MOST_ROWS_REPEATED = 2_999  # training rows: of more, one draw tells nearly what another would
+_MOST_ROWS_REPEATED = _FOLDS_BY_ROWS[0][0]  # of more, one draw tells nearly what another would
 
 
 @dataclass(frozen=True, slots=True)

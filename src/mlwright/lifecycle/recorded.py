@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from mlwright.bundle.arrays import decode
 from mlwright.core.errors import StoreError
 from mlwright.core.files import read_json
+from mlwright.core.types import Ints
 from mlwright.data.findings import Finding, Severity
 from mlwright.data.fingerprint import row_hashes
 from mlwright.data.schema import Schema, Task
@@ -104,23 +105,21 @@ def recorded(tracker: Files, store: Store, run_id: str) -> Recorded:
     table = Table(load(store.snapshots, lineage["data"]).arrow, schema)
     test = None if lineage["test"] is None else Table(load(store.snapshots, lineage["test"]).arrow, schema)
     told = plan["split"]
-    folds, repeated = (
-        tuple((arrays[f"{name}_{i}_fit"], arrays[f"{name}_{i}_valid"]) for i in range(told["n_folds"]))
-        if f"{name}_0_fit" in arrays
-        else ()
-        for name in ("fold", "repeated")
-    )
+
+    def folds(draw: str, n_folds: int) -> tuple[tuple[Ints, Ints], ...]:
+        return tuple((arrays[f"{draw}_{i}_fit"], arrays[f"{draw}_{i}_valid"]) for i in range(n_folds))
+
     split = Split(
         told["kind"],
         told["column"],
         told["reason"],
         arrays["train"],
         arrays["test"],
-        folds,
+        folds("fold", told["n_folds"]),
         gap=told.get("gap"),
         n_gap=told.get("n_gap", 0),
         claim=told.get("random_would_claim"),
-        repeated=repeated,
+        repeated=folds("repeated", told["n_folds"] if "repeated_0_fit" in arrays else 0),
     )
     findings = [
         Finding(f["check"], Severity(f["severity"]), tuple(f["columns"]), f["what"], f["advice"])

@@ -61,9 +61,7 @@ def blend_repeated(data: StudyData, results: Sequence[TrialResult], metric: Metr
         return weights
     second = blend(replace(data, latency=room), again, metric)
     both = {number: (weight + second.get(number, 0.0)) / 2 for number, weight in weights.items()}
-    gain = blended_gain(data, chosen, metric)
-    behind = gain - blended_gain(
-        data, [(r, second[r.trial.number]) for r in again if second[r.trial.number] > 0], metric
-    )
+    chosen_again = [(r, second[r.trial.number]) for r in again if second[r.trial.number] > 0]
+    gain, gain_again = (blended_gain(data, members, metric) for members in (chosen, chosen_again))
     dummy = min((r.gain(metric) for r in first if r.complete), default=gain)
-    return weights if behind > _FAR_BEHIND * (gain - dummy) else both
+    return weights if gain - gain_again > _FAR_BEHIND * (gain - dummy) else both
