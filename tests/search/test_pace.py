@@ -63,6 +63,17 @@ def test_short_time_means_fewer_folds_and_whole_rounds_of_the_workers():
     assert n_folds(data, math.inf) == 5
 
 
+def test_many_rows_are_validated_in_whole_rounds_unless_time_is_abundant():
+    many, few = study_data(16_000, n_folds=3), study_data(14_000, n_folds=3)
+    # A round takes 150 s of half of the time; three folds on two workers are two of them.
+    assert n_folds(few, 310.0) == 3
+    assert n_folds(many, 310.0) == 2
+    assert n_folds(many, 1100.0) == 2
+    assert n_folds(many, 1300.0) == 3
+    assert n_folds(many, 310.0, workers=3) == 3
+    assert n_folds(many, math.inf) == 3
+
+
 def test_with_hardly_any_time_nothing_is_probed():
     """Loading the learner and fitting a few of its trees would take most of what there is."""
     data = study_data()
@@ -128,6 +139,22 @@ def test_what_lightgbm_needed_says_how_long_the_next_will_take():
     assert paced(fitter, trial, known, 0.3).trial is None
     quick = [result_of(2, "lightgbm", 1.0, iterations=(10, 10))]
     assert paced(fitter, trial, quick, 2.3).trial == trial
+
+
+def test_what_the_clock_cut_off_says_that_the_next_will_take_longer():
+    fitter = Timed(study_data(n_folds=2), {"catboost": 0.01})
+    trial = Trial(3, "catboost", "encoded", {"learning_rate": 0.05})
+    curve = [
+        (0, 2.0),
+        (50, 1.2),
+        (100, 1.024),
+        (150, 1.01),
+        (200, 1.0),
+    ]  # 0.024 in the last half: 2.4 times as long
+    cut_off = replace(result_of(2, "lightgbm", 1.0), told={"curve": curve, "grown": 400})
+    assert paced(fitter, trial, [cut_off], 60.0).seconds == pytest.approx((2.4 * 20 + 3) / 0.05 * 0.01)
+    ended = replace(cut_off, told={"curve": curve, "grown": 500})
+    assert paced(fitter, trial, [ended], 60.0).seconds == pytest.approx(4.6)
 
 
 def test_what_comes_before_the_first_iteration_is_no_time_to_grow_in():

@@ -15,12 +15,12 @@ import numpy as np
 
 from mlwright.search.fitter import Fitter
 from mlwright.search.memory import goes_apart
+from mlwright.search.prospects import BOOSTING, times_longer
 from mlwright.search.study_data import telling_rows
 from mlwright.search.trial import Trial, TrialResult
 
-__all__ = ["BOOSTING", "LAST_SHARE", "Paced", "folds_in_time", "paced", "share_of_proposal"]
+__all__ = ["LAST_SHARE", "Paced", "folds_in_time", "paced", "share_of_proposal"]
 
-BOOSTING = ("lightgbm", "catboost")
 # Iterations times the learning rate, up to the best one: typically, and those of others as multiples of LightGBM's first.
 _TYPICAL = 15.0
 _LONGER = {"catboost": 2.0, "extra_trees": 2.5, "lightgbm": 1.5}
@@ -30,6 +30,7 @@ _HIGHEST_RATE = 0.25
 _HOPELESSLY_LONG = 2.5  # times its share, even with the largest steps: the trial is left out
 _WISHED = 25  # trials that take as long as LightGBM's first
 _WISHED_SHARE = 0.5  # of the time
+_MANY_VALIDATED, _ABUNDANT = 10_000, 4.0  # telling rows in whole rounds, and times the wished time
 _LEAST_VALIDATED = 1500  # telling rows in the folds that are kept
 _VIEWS = 3
 LAST_SHARE = 0.9  # of the time left, for a proposal that would else be cut off: nothing can follow it then
@@ -86,7 +87,10 @@ def folds_in_time(fitter: Fitter, planned: Sequence[Trial], left: float) -> int:
     one = before + an_iteration * _TYPICAL / trial.params["learning_rate"]
     views = _VIEWS * fitter.costs.view_seconds.get(trial.view, 0.0) * fitter.costs.n_searched
     rounds = _WISHED_SHARE * left / max(1e-9, _WISHED * one + views)
-    if -(-n_folds // workers) <= rounds:
+    # Boosting of many rows may need ten times the typical iterations; and a last round in which workers are idle only
+    # adds to what is known well enough: there all folds are for abundant time.
+    known_well = telling_rows(fitter.data) * fewer[-1] >= _MANY_VALIDATED * n_folds
+    if -(-n_folds // workers) * (_ABUNDANT if n_folds % workers and known_well else 1.0) <= rounds:
         return n_folds
     return max((n for n in fewer if n // workers <= rounds), default=fewer[0])
 
@@ -138,7 +142,7 @@ def _length(trial: Trial, results: Sequence[TrialResult]) -> float:
     first = known[0]
     took = float(np.mean(first.n_iterations)) * first.trial.params.get("learning_rate", 0.1)
     kind = "extra_trees" if trial.params.get("extra_trees") else trial.model
-    return min(_LONGEST, max(_SHORTEST, _LONGER[kind] * took + _PATIENCE))
+    return min(_LONGEST, max(_SHORTEST, _LONGER[kind] * took * times_longer(first) + _PATIENCE))
 
 
 def share_of_proposal(left: float, usual: float, *, part: float) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,10 @@ from mlwright.search.costs import After
 from mlwright.search.ending import Ending, failure
 from mlwright.search.fitter import Fitter
 from mlwright.search.memory import fits_into_memory
-from mlwright.search.pace import BOOSTING, LAST_SHARE, folds_in_time, paced, share_of_proposal
+from mlwright.search.pace import LAST_SHARE, folds_in_time, paced, share_of_proposal
 from mlwright.search.portfolio import BASELINES, portfolio
 from mlwright.search.proposer import propose
+from mlwright.search.prospects import BOOSTING, far_from_its_end, left_behind, most_promising
 from mlwright.search.repeats import can_repeat, to_repeat
 from mlwright.search.result import StudyResult
 from mlwright.search.study_data import StudyData, telling_rows
@@ -52,13 +52,10 @@ _ROWS_A_PROPOSAL = 100
 _FEWEST_PROPOSALS = 6
 # Of the way from the best trial to the dummy: a proposal so poor on its first folds is given up.
 _HOPELESS = 0.25
-# The same for a manner of boosting that has been tried, and the part of the time left that makes another try of it dear.
-_LEFT_BEHIND, _DEAR = 0.02, 0.05
-# In logarithms, and by splits drawn at random: what one learner loses by it others do, too.
-_MANNERS: tuple[Callable[[Trial], bool], ...] = (
-    lambda trial: trial.link == "log",
-    lambda trial: bool(trial.params.get("extra_trees")),
-)
+_DEAR = 0.05  # of the time left: what is like others that fell behind, and would take more, is left out
+# What the clock cut off is fitted once more where it can have so many times as long, while it can, and by nothing but
+# nets with less than it had: boosting makes up for that by larger steps.
+_LONGER, _MUCH_LONGER, _AS_LONG = 1.5, 2.0, 0.9
 
 
 def run_study(
@@ -132,6 +129,7 @@ class _Study:
         self.too_little: dict[str, float] = {}  # seconds that a learner's trial could not use, by learner
         self.before = 0.0 if journal is None else journal.seconds
         self.planned = portfolio(data.task, data.schema, data.y)
+        self.longer: Trial | None = None  # the best, once more with all the time that is left
 
     # Trials
 
@@ -155,7 +153,12 @@ class _Study:
 
     def _trials(self, done: Mapping[int, TrialResult]) -> Iterator[Trial]:
         """Give the portfolio, then one proposal after the other while there is time and the blend gains."""
-        yield from self.planned
+        for trial in tuple(self.planned):
+            again = self._again(trial)
+            if again is not None:
+                self.longer, self.planned = again, [*self.planned, again]
+                yield again
+            yield trial
         n_outputs, most_price = self.data.task.n_outputs, self.data.latency
         shorter = with_larger_steps(
             self.results, self.metric, len(self.planned), n_outputs=n_outputs, most=most_price
@@ -183,6 +186,22 @@ class _Study:
             yield trial
             number += 1
         yield from self._repeated(number, done)
+
+    def _again(self, coming: Trial) -> Trial | None:
+        """Return the most promising of what the clock cut off, once more, where it can have much more time, but not for long."""
+        if self.longer is not None:
+            return None
+        result = most_promising(self.results, self.metric, self.planned[coming.number :])
+        if result is None:
+            return None
+        left = self._time_left()
+        later = left - self._allowed(coming)
+        if (
+            LAST_SHARE * left < _LONGER * result.seconds
+            or LAST_SHARE * later >= _MUCH_LONGER * result.seconds
+        ):
+            return None
+        return replace(result.trial, number=len(self.planned))
 
     def _goes_on(self, done: TrialResult | None) -> bool:
         """Return whether another proposal comes: one that an earlier process has fitted, or one that there is time for."""
@@ -232,7 +251,9 @@ class _Study:
             self.refused += 1
             return None
         self.refused = 0
-        if self._left_behind(trial):
+        dear = self._usual_seconds(trial) > _DEAR * self._time_left()
+        of_portfolio = trial.number < len(self.planned) and trial is not self.longer
+        if dear and of_portfolio and left_behind(trial, self.results, self.metric):
             message = (
                 f"trial {trial.number} ({trial.model}) left out: its like fell behind, and it would take long"
             )
@@ -265,11 +286,15 @@ class _Study:
         result = self.fitter.trial(trial, Deadline(share), hopeless=self._hopeless(trial))
         if not result.n_iterations and result.seconds >= _USED * share:
             self.too_little[trial.model] = share
+        if trial.model not in BOOSTING and far_from_its_end(result):
+            self.too_little[trial.model] = _AS_LONG * result.seconds
         result.told["finished"] = round(self.before + time.monotonic() - self.start, 3)
         return result
 
     def _part(self, trial: Trial) -> float:
         """Return which part of the time left a trial may take."""
+        if trial is self.longer:
+            return LAST_SHARE
         if trial.model in BASELINES:
             return _BASELINE_SHARE
         known = any(r.trial.model in BOOSTING for r in self.results)
@@ -283,25 +308,6 @@ class _Study:
         if self._allowed(trial) <= short and len(self.results) >= self.end.looked_at + _LOOK // 4:
             self.end.chosen()  # with the blend known, less time need be kept for its refit
         return self._allowed(trial) > max(_LEAST_SECONDS, self.too_little.get(trial.model, 0.0))
-
-    def _left_behind(self, trial: Trial) -> bool:
-        """Return whether one of the portfolio boosts in a manner that is worse here, and would take much of the time."""
-        manners = [is_so for is_so in _MANNERS if is_so(trial)]
-        if trial.number >= len(self.planned) or trial.model not in BOOSTING or not manners:
-            return False
-        if self._usual_seconds(trial) <= _DEAR * self._time_left():
-            return False
-        tried = [(r.trial, r.gain(self.metric)) for r in self.results if r.complete]
-        gains = [gain for _, gain in tried]
-        reach = _LEFT_BEHIND * (max(gains) - min(gains[: len(BASELINES)])) if gains else 0.0
-        for is_so, model in itertools.product(manners, BOOSTING):
-            so, otherwise = (
-                [gain for one, gain in tried if one.model == model and is_so(one) is wanted]
-                for wanted in (True, False)
-            )
-            if so and otherwise and max(otherwise) - max(so) > reach:
-                return True
-        return False
 
     def _allowed(self, trial: Trial) -> float:
         """Return how many seconds the trial may take, 0 where that would be too little for it."""

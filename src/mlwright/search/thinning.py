@@ -14,11 +14,11 @@ from mlwright.core import kinds
 from mlwright.metrics.base import Metric
 from mlwright.models.base import Model
 from mlwright.search.blend import price
+from mlwright.search.prospects import BOOSTING
 from mlwright.search.trial import Trial, TrialResult
 
 __all__ = ["Latency", "capped", "thin", "with_larger_steps"]
 
-_BOOSTING = ("lightgbm", "catboost")
 _MOST_STEPS = 8
 _LEAST_CUT, _MOST_CUT = 0.9, 0.35  # of the price, from one step to the next
 _AIM = 0.95  # of the limit
@@ -116,7 +116,7 @@ def with_larger_steps(
     most : float
         Microseconds that a blend may cost.
     """
-    whole = [r for r in results if r.complete and r.trial.model in _BOOSTING]
+    whole = [r for r in results if r.complete and r.trial.model in BOOSTING]
     if not whole or min(price(r, n_outputs) for r in whole) <= most:
         return None
     best = max(whole, key=lambda r: (r.gain(metric), -r.trial.number))
