@@ -153,8 +153,17 @@ def test_a_longer_fit_has_nearly_all_of_the_time_and_comes_once(monkeypatch, tmp
 
     monkeypatch.setattr(Fitter, "trial", noted)
     journal = Journal(tmp_path / "study.jsonl", "key")
-    study = run_study(study_data(), Deadline(600.0), most_trials=6, journal=journal, executor=Local(2))
+    heard = []
+    study = run_study(
+        study_data(),
+        Deadline(600.0),
+        most_trials=6,
+        journal=journal,
+        executor=Local(2),
+        listener=lambda event: heard.append(event.message),
+    )
     journal.close()
+    assert [message.partition(":")[0] for message in heard if "for longer" in message] == ["trial 5"]
     numbers = [r.trial.number for r in study.results]
     assert numbers == [0, 1, 2, 5, 3, 4]
     longer, first = study.results[3].trial, study.results[2].trial

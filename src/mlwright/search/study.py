@@ -349,11 +349,13 @@ class _Study:
             return
         best = max(self.results, key=lambda r: r.gain(self.metric) if r.complete else -math.inf)
         trial, task = result.trial, self.data.task
+        longer = self.longer is not None and trial.number == self.longer.number
         self.listener(
             Event(
                 "trial",
                 f"trial {trial.number}: {trial.model} on {trial.view} columns"
-                f"{', on other folds' if trial.repeat else ''}, {task.metric} {result.score:.5g}",
+                f"{', on other folds' if trial.repeat else ', for longer' if longer else ''}"
+                f", {task.metric} {result.score:.5g}",
                 {
                     "number": trial.number,
                     "of": len(self.results),
