@@ -19,7 +19,16 @@ from mlwright.data.schema import Kind, Objective, Schema, Task, TaskKind
 from mlwright.models.base import Model
 from mlwright.search.trial import Trial
 
-__all__ = ["BASELINES", "CANDIDATES", "Configuration", "is_baseline", "load_learners", "ordered", "portfolio"]
+__all__ = [
+    "BASELINES",
+    "CANDIDATES",
+    "Configuration",
+    "grows",
+    "is_baseline",
+    "load_learners",
+    "ordered",
+    "portfolio",
+]
 
 BASELINES = ("dummy", "linear")  # always fitted, whatever the budget
 
@@ -64,6 +73,12 @@ class Configuration:
             return False
         learner: type[Model] = kinds.load(kinds.MODELS, self.model, family="model")
         return learner.fits(task)
+
+
+def grows(trial: Trial) -> bool:
+    """Return whether its learner is fitted iteration by iteration, and stops at the best one."""
+    kind: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
+    return kind.grows
 
 
 def is_baseline(trial: Trial) -> bool:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from mlwright.core import kinds
 from mlwright.metrics.base import Metric
-from mlwright.models.base import Model
-from mlwright.search.portfolio import BASELINES, is_baseline
+from mlwright.search.portfolio import BASELINES, grows, is_baseline
 from mlwright.search.trial import Trial, TrialResult
 
 __all__ = ["BOOSTING", "far_from_its_end", "left_behind", "most_promising", "times_longer", "to_come"]
@@ -96,7 +94,7 @@ def most_promising(
         What is still to come. There is none as long as a learner that grows is to be tried for the first time.
     """
     tried = [(r, r.gain(metric)) for r in results if r.complete]
-    to_try = {trial.model for trial in planned if _grows(trial)} - {r.trial.model for r, _ in tried}
+    to_try = {trial.model for trial in planned if grows(trial)} - {r.trial.model for r, _ in tried}
     if to_try or len(tried) <= len(BASELINES):
         return None
     worst, best = _worst(results, metric), max(gain for _, gain in tried)
@@ -111,8 +109,3 @@ def most_promising(
 
 def _worst(results: Sequence[TrialResult], metric: Metric) -> float:
     return min(r.gain(metric) for r in results[: len(BASELINES)])
-
-
-def _grows(trial: Trial) -> bool:
-    kind: type[Model] = kinds.load(kinds.MODELS, trial.model, family="model")
-    return kind.grows

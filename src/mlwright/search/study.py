@@ -53,8 +53,8 @@ _FEWEST_PROPOSALS = 6
 # Of the way from the best trial to the dummy: a proposal so poor on its first folds is given up.
 _HOPELESS = 0.25
 _DEAR = 0.05  # of the time left: what is like others that fell behind, and would take more, is left out
-# What the clock cut off is fitted once more where it can have so many times as long, while it can, and by nothing but
-# nets with less than it had: boosting makes up for that by larger steps.
+# Of the time that a trial had which the clock cut off: once more it must have so many times as much, and it waits while it
+# could have that many; a net is not begun again with less (boosting makes up for that by larger steps).
 _LONGER, _MUCH_LONGER, _AS_LONG = 1.5, 2.0, 0.9
 
 
@@ -129,7 +129,7 @@ class _Study:
         self.too_little: dict[str, float] = {}  # seconds that a learner's trial could not use, by learner
         self.before = 0.0 if journal is None else journal.seconds
         self.planned = portfolio(data.task, data.schema, data.y)
-        self.longer: Trial | None = None  # the best, once more with all the time that is left
+        self.longer: Trial | None = None  # the most promising, once more with nearly all the time left
 
     # Trials
 

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlwright.core import kinds
 from mlwright.core.clock import Deadline
 from mlwright.core.types import Floats
-from mlwright.models.base import Model
 from mlwright.models.ensemble import weighted_mean
 from mlwright.search.fitter import Fitter
+from mlwright.search.portfolio import grows
 from mlwright.search.study_data import StudyData
 from mlwright.search.trial import TrialResult
 
@@ -28,16 +27,11 @@ _MOST_SHARE = 0.15  # of the time that is left
 _MOST_DEAR = 4  # members, as for the refit
 
 
-def _stops(result: TrialResult) -> bool:
-    kind: type[Model] = kinds.load(kinds.MODELS, result.trial.model, family="model")
-    return kind.grows
-
-
 def _seconds(data: StudyData, results: Sequence[TrialResult], most: int) -> float:
     """Return what fitting the dearest of them again would take, so many at most; 0 where it is not worth it."""
     if len(data.y) >= _MOST_ROWS or data.quality == "bag":
         return 0.0
-    took = sorted((r.seconds for r in results if r.complete and _stops(r)), reverse=True)
+    took = sorted((r.seconds for r in results if r.complete and grows(r.trial)), reverse=True)
     return sum(took[:most])
 
 
@@ -68,7 +62,7 @@ def unstopped(fitter: Fitter, chosen: Sequence[tuple[TrialResult, float]]) -> Fl
     parts = []
     for result, _ in chosen:
         predicted = result.predicted
-        if _stops(result):
+        if grows(result.trial):
             typical = max(1, round(float(np.mean(result.n_iterations))))
             again = fitter.trial(result.trial, Deadline(math.inf), (typical,) * len(result.n_iterations))
             predicted = predicted if "failed" in again.told else again.predicted
