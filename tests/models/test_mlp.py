@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -187,6 +188,23 @@ def test_wide_tables_get_narrow_nets_and_zeros_are_skipped():
     assert model.state().arrays["weights_0"].size <= 2**19
     alone = [model.predict_row(row) for row in X[:10]]
     np.testing.assert_allclose(alone, model.predict(X[:10]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("tells", [False, True], ids=["says what others say", "says what no other says"])
+def test_a_rare_flag_counts_for_what_it_alone_tells(tells, seed):
+    # Thirteen rows of class 0 have a flag. Their other columns say so already, or else they say the opposite.
+    random = np.random.default_rng(seed)
+    y = (np.arange(500) % 3 == 0).astype(float)
+    X = np.column_stack([random.normal(0.8 * y[:, None], 1.0, (500, 8)), np.zeros(500)])
+    rows = np.argsort(X.sum(axis=1))[:: -1 if tells else 1]
+    X[rows[y[rows] == 0][:150:12], -1] = 1.0
+    model = MLP().fit(X, y, FitContext(BINARY, n_iterations=20, seed=seed))
+    ones = X[y == 1]
+    flagged = np.column_stack([ones[:, :-1], np.ones(len(ones))])
+    plain, turned = (np.median(special.logit(model.predict(rows))) for rows in (ones, flagged))
+    assert plain > 1.5
+    assert turned < plain - 2 if tells else abs(turned - plain) < 1
 
 
 def test_threads_of_blas_do_not_move_predictions():

@@ -47,7 +47,8 @@ class MLP(Model):
 
     Inputs are scaled robustly and gently bounded (`mlwright.models.robust_inputs`), then multiplied by learned scales,
     which learn faster than the rest; `n_pieces` adds a piecewise linear encoding. Training is AdamW on mini-batches with
-    dropout, at a constant rate; what predicts is a running average of the weights over the last seventh of the batches.
+    dropout, at a constant rate, where a rare input's weights move only as far as it tells what the others do not; what
+    predicts is a running average of the weights over the last seventh of the batches.
     Numbers to predict are standardised, those whose logarithm is modelled divided by their mean. With ``context.valid``
     it keeps the best iteration and stops after `patience` that bring next to nothing. An iteration is an epoch, or a
     part of one of at most 32,768 rows. Weights are float32 and predictions float64. Defaults follow [1]_ where that was
