@@ -120,7 +120,7 @@ CANDIDATES: Mapping[str, Configuration] = MappingProxyType(
         "mlp": Configuration(
             "mlp",
             "linear",
-            {"n_layers": 2, "n_pieces": 8, "dropout": 0.1, "learning_rate": 0.02},
+            {"n_layers": 2, "n_pieces": 8, "dropout": 0.1, "learning_rate": 0.03},
             least_rows=100,
             most_rows=100_000,
             most_columns=5000,
