@@ -17,16 +17,22 @@ from sklearn.preprocessing import TargetEncoder as SklearnTargetEncoder
 
 from mlwright.bundle.state import State
 from mlwright.core.errors import BundleContentError, ParameterError
+from mlwright.data.schema import Task, TaskKind
 from mlwright.data.values import Coded
 from mlwright.features.category_codes import CategoryCodes
 from mlwright.features.datetime_parts import DatetimeParts
 from mlwright.features.number import Number
+from mlwright.features.numeric_codes import NumericCodes
 from mlwright.features.one_hot import OneHot
+from mlwright.features.plan import FeaturePlan
 from mlwright.features.scaled_number import ScaledNumber
 from mlwright.features.target_encoding import TargetEncoding
 from mlwright.features.text_svd import TextSVD
 from mlwright.features.text_tfidf import TextTFIDF
 from mlwright.features.winsorized_number import WinsorizedNumber
+from mlwright.models.base import FitContext
+from mlwright.models.catboost import CatBoost
+from mlwright.models.lightgbm import LightGBM
 from mlwright.testing.transforms import assert_same_bits, column_of
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -57,6 +63,30 @@ def test_number_is_the_number():
     plain, columns = fit(Number("x"), [1.5, None, -0.0])
     assert_same_bits(plain.batch(columns), [[1.5], [math.nan], [-0.0]])
     assert plain.row(None)[0] != plain.row(None)[0]
+
+
+@pytest.mark.parametrize("make", [Number, NumericCodes])
+def test_a_gap_that_the_fit_never_saw_is_the_median_and_others_stay(make):
+    values = np.array([40.0, 10.0, 20.0, 30.0, 50.0, 60.0])
+    whole = make("x").fit({"x": values}, values, n_classes=0, seed=0)
+    lower = statistics.median_low(values)
+    assert whole.batch({"x": np.array([math.nan, 11.0])}).tolist() == [[lower], [11.0]]
+    assert whole.row(None) == whole.row(math.nan) == (lower,)
+    assert make.from_state(whole.state()).row(None) == (lower,)
+    values[2] = math.nan
+    holed = make("x").fit({"x": values}, np.arange(6.0), n_classes=0, seed=0)
+    assert np.isnan(holed.batch({"x": values})[2, 0])
+    assert math.isnan(make.from_state(holed.state()).row(None)[0])
+
+
+@pytest.mark.parametrize("model", [LightGBM(), CatBoost()], ids=["lightgbm", "catboost"])
+def test_trees_answer_a_gap_that_they_never_saw_from_the_middle(model, random):
+    x = random.uniform(100, 200, 500)
+    plan = FeaturePlan([Number("x")])
+    matrix = plan.fit_batch({"x": x}, x, n_classes=0, seed=0)
+    model.fit(matrix, x, FitContext(Task(TaskKind.REGRESSION, "y", "rmse"), n_iterations=100))
+    (answer,) = model.predict_row(plan.row({}))
+    assert answer == pytest.approx(np.median(x), abs=5)
 
 
 def test_scaled_number_is_the_standard_scaler_where_tails_are_light(random):

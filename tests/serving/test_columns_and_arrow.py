@@ -73,9 +73,23 @@ def test_warnings_have_their_row(client):
 
 def test_problems_have_their_row_and_all_are_listed(client):
     records = rows(4)
-    records[0]["age"], records[2]["plan"], records[3]["age"] = "x", None, None
+    records[0]["age"], records[2]["plan"], records[3]["age"] = "x", [], "y"
     error = client.predict(as_columns(records)).json()["error"]
     assert [(p["record"], p["field"]) for p in error["problems"]] == [(0, "age"), (2, "plan"), (3, "age")]
+
+
+@pytest.mark.parametrize("gap", [None, "NA"])
+def test_a_gap_as_in_no_row_of_training_is_answered_with_a_warning(client, gap):
+    records = rows(4)
+    records[1]["age"], records[2]["plan"] = gap, gap
+    answer = client.predict(as_columns(records)).json()
+    assert [(w["record"], w["field"], w["warning"]) for w in answer["warnings"]] == [
+        (1, "age", "missing, as in no row of training"),
+        (2, "plan", "missing, as in no row of training"),
+    ]
+    alone = [PREDICTOR.predict_one(record) for record in records]
+    assert answer["prediction"] == [one["prediction"] for one in alone]
+    assert [len(one["warnings"]) for one in alone] == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(

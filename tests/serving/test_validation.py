@@ -41,7 +41,7 @@ def test_a_good_record():
 
 
 def test_all_problems_are_collected():
-    found = problems({"agee": 3, "plan": None, "senior": "perhaps", "since": "soon", "note": 5, "zone": {}})
+    found = problems({"agee": 3, "senior": "perhaps", "since": "soon", "note": 5, "zone": {}})
     assert {p["field"]: p["problem"] for p in found} == {
         "age": "required, but missing",
         "plan": "required, but missing",
@@ -71,9 +71,19 @@ def test_missing_has_one_meaning(missing):
     assert math.isnan(cells["since"])
     assert cells["zone"] is None
     assert cells["note"] is None
-    assert [p["problem"] for p in problems({**RECORD, "age": missing, "plan": missing})] == [
-        "required, but missing"
-    ] * 2
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, "", " ", "NA", "n/a", "?", np.float64("nan")])
+def test_what_training_never_missed_must_be_there_and_may_be_empty(missing):
+    cells, warnings = READER.read({**RECORD, "age": missing, "plan": missing})
+    assert math.isnan(cells["age"])
+    assert cells["plan"] is None
+    assert [(w["field"], w["warning"]) for w in warnings] == [
+        ("age", "missing, as in no row of training"),
+        ("plan", "missing, as in no row of training"),
+    ]
+    (problem,) = problems({k: v for k, v in RECORD.items() if k != "age"})
+    assert (problem["field"], problem["problem"]) == ("age", "required, but missing")
 
 
 @pytest.mark.parametrize(

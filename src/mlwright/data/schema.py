@@ -99,7 +99,7 @@ class Column:
     why : str
         One sentence for people: "numeric, 73 values, 0 to 72".
     required : bool
-        True if no training row misses it; a request must then give it.
+        True if no training row misses it; a request must then hold the field, and has a warning where it is empty.
     format : dict
         How text becomes a value, see `mlwright.data.values`; empty if nothing special.
     levels : tuple of str, optional

@@ -18,7 +18,19 @@ from mlwright.core.params import check
 from mlwright.core.types import Floats
 from mlwright.features.base import PairTransform, Transform
 
-__all__ = ["array", "build", "build_pair", "flag", "number", "numbers", "strings", "tree", "whole", "wrong"]
+__all__ = [
+    "array",
+    "build",
+    "build_pair",
+    "flag",
+    "number",
+    "number_or_null",
+    "numbers",
+    "strings",
+    "tree",
+    "whole",
+    "wrong",
+]
 
 _FIX = "make the bundle again"
 _T = TypeVar("_T", bound=Transform)
@@ -73,6 +85,14 @@ def number(state: State, name: str, *, positive: bool = False) -> float:
     if not _is_finite(value) or (positive and value <= 0):
         raise wrong(state, name, value, "a finite number" + " above 0" * positive)
     return float(value)
+
+
+def number_or_null(state: State, name: str) -> float:
+    """Return the finite number called `name`, or NaN where it is null."""
+    value = _field(state, name)
+    if value is not None and not _is_finite(value):
+        raise wrong(state, name, value, "a finite number, or null")
+    return math.nan if value is None else float(value)
 
 
 def whole(state: State, name: str, *, high: int) -> int:

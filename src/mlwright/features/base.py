@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Transform(ABC):
     kind: ClassVar[str]
     coded: ClassVar[bool] = False  # True if it reads a column of strings (`Coded`), else one of floats
     is_identity: bool = False  # True if the one number is the cell itself
+    gap: float = math.nan  # what stands in for a missing cell, where the one number is the cell itself
     rules: ClassVar[Mapping[str, Rule]] = {}
 
     def __init__(self, column: str) -> None:

@@ -14,6 +14,7 @@ from mlwright.data.values import Cell, Columns
 from mlwright.features import audit
 from mlwright.features.base import OutputTag, Transform
 from mlwright.features.code_signs import are_codes
+from mlwright.features.number import gapless_median
 
 __all__ = ["NumericCodes"]
 
@@ -23,7 +24,7 @@ class NumericCodes(Transform):
 
     Codes are 0, 1, .., the most frequent value first, ties by value. As in `CategoryCodes`, values that are rarer than
     `min_count` share one further code, which a value never seen gets too; where none was pooled, such a value becomes
-    NaN, as a missing one does.
+    NaN, as a missing one does. Of numbers a missing one becomes the median where the fit saw none.
 
     Parameters
     ----------
@@ -62,15 +63,15 @@ class NumericCodes(Transform):
         """Look whether the values act as codes, and count them."""
         values: Any = columns[self.column]
         if not are_codes(values, y, n_classes=n_classes, most_levels=self.max_levels):
-            return self.set_learned(None, pooled=False)
+            return self.set_learned(None, pooled=False, gap=gapless_median(values))
         levels, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         order = np.argsort(-counts, kind="stable")
         kept = order[counts[order] >= self.min_count]
         return self.set_learned(levels[kept].tolist(), pooled=len(kept) < len(levels))
 
-    def set_learned(self, levels: list[float] | None, *, pooled: bool) -> Self:
+    def set_learned(self, levels: list[float] | None, *, pooled: bool, gap: float = math.nan) -> Self:
         """Hold what was learned, and return self; no levels say that the values are numbers."""
-        self.levels_, self.has_other_ = levels, pooled
+        self.levels_, self.has_other_, self.gap = levels, pooled, gap
         self.is_identity = levels is None
         # A zero with a sign is the same key as one without.
         self._rows = {level: (float(code),) for code, level in enumerate(levels or [])}
@@ -81,7 +82,8 @@ class NumericCodes(Transform):
         """Return shape (n_rows, 1)."""
         values: Any = columns[self.column]
         if self.levels_ is None:
-            return np.array(values, dtype=np.float64).reshape(-1, 1)
+            numbers = np.array(values, dtype=np.float64).reshape(-1, 1)
+            return numbers if math.isnan(self.gap) else np.where(np.isnan(numbers), self.gap, numbers)
         out = np.where(np.isnan(values), math.nan, self._unseen[0])
         for level, (code,) in self._rows.items():
             out[values == level] = code
@@ -90,7 +92,9 @@ class NumericCodes(Transform):
     def row(self, cell: Cell) -> tuple[float]:
         """Return the number or its code."""
         value = math.nan if cell is None else float(cell)
-        if self.levels_ is None or math.isnan(value):
+        if math.isnan(value):
+            return (self.gap,)
+        if self.levels_ is None:
             return (value,)
         return self._rows.get(value, self._unseen)
 
@@ -103,16 +107,17 @@ class NumericCodes(Transform):
         return [OutputTag(self.column, self.column, categorical=True, n_levels=n_levels)]
 
     def state(self) -> State:
-        """Return the values in the order of their codes; null where they are numbers."""
-        return State({**audit.tree(self), "levels": self.levels_, "has_other": self.has_other_})
+        """Return the values in the order of their codes, null where they are numbers; and what stands in for a gap."""
+        gap = None if math.isnan(self.gap) else self.gap
+        return State({**audit.tree(self), "levels": self.levels_, "has_other": self.has_other_, "gap": gap})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Build it again; levels must be distinct finite numbers, or null."""
         new = audit.build(cls, state)
-        pooled = audit.flag(state, "has_other")
+        pooled, gap = audit.flag(state, "has_other"), audit.number_or_null(state, "gap")
         if "levels" in state.tree and state.tree["levels"] is None:
-            return new.set_learned(None, pooled=pooled)
+            return new.set_learned(None, pooled=pooled, gap=gap)
         levels = audit.numbers(state, "levels")
         if len(set(levels)) < len(levels):
             raise audit.wrong(state, "levels", levels, "distinct numbers, or null")

@@ -28,6 +28,8 @@ class Step(NamedTuple):
     n_outputs: int
     is_identity: bool
     """Whether its one number is the cell itself."""
+    gap: float
+    """What that number is where the cell is missing."""
     scalar: Callable[[], Callable[[Any], float] | None]
     """`mlwright.features.base.Transform.scalar`."""
 
@@ -127,7 +129,12 @@ class FeaturePlan:
                 self._pairs.append((transform.column, transform.other, transform.row))
             elif tags:
                 step = Step(
-                    transform.column, transform.row, len(tags), transform.is_identity, transform.scalar
+                    transform.column,
+                    transform.row,
+                    len(tags),
+                    transform.is_identity,
+                    transform.gap,
+                    transform.scalar,
                 )
                 self._singles.append(step)
         # What reads two columns is no step: such a plan has none to lay out, and is asked by `row`.

@@ -19,7 +19,7 @@ from mlwright.serving.answers import label_key
 from mlwright.serving.columnar import Answering, Predictions, predictions_of
 from mlwright.serving.predictor import Predictor
 from mlwright.serving.responses import Response
-from mlwright.serving.validation import tolerated
+from mlwright.serving.validation import NEVER_MISSED, tolerated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,7 +121,7 @@ def _warnings(column: Column, canonical: Columns, table: pa.Table) -> list[Json]
             found.append((text, far))
     found.append(("could not be read, or means missing", max(given - present, 0)))
     if column.required:
-        found.append(("missing, as in no row of training", table.num_rows - present))
+        found.append((NEVER_MISSED, table.num_rows - present))
     return [{"field": column.name, "warning": text, "rows": count} for text, count in found if count]
 
 

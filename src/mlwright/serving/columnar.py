@@ -166,6 +166,8 @@ def read_columns(predictor: Predictor, values: Mapping[str, Any]) -> tuple[Colum
     for column in reader.columns:
         given = values.get(column.name)
         if given is None:
+            if column.required and n_rows:
+                problems.append({"record": 0, **reader.absence(column.name)})
             given = [None] * n_rows
         columns[column.name] = _column(predictor, column, given, problems, warnings)
     if problems:

@@ -62,7 +62,7 @@ def _field(column: Column) -> Json:
             "bool": ["boolean", "number"],
         }
         types = ["string", *numbers.get(column.dtype, [])]
-    field: Json = {"type": types if column.required else [*types, "null"], "maxLength": MAX_CHARACTERS}
+    field: Json = {"type": [*types, "null"], "maxLength": MAX_CHARACTERS}
     field["description"] = training(column)
     if column.levels:
         field["examples"] = list(column.levels[:20])

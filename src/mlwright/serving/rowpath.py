@@ -9,7 +9,6 @@ text. Whatever is not ordinary (a missing word, a level never seen, a number far
 
 from __future__ import annotations
 
-import math
 import operator
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["RowPath"]
 
 _TABLE = 200_000  # numbers that a table of a column's levels may hold
-_NAN = math.nan
 _call = operator.call
 _join = b"".join
 
@@ -215,9 +213,10 @@ def _numbers(field: Field, step: Step) -> Callable[[Any], Sequence[float]]:
 def _number(field: Field, step: Step) -> Callable[[Any], float]:
     """Return the function from a decoded value to a feature's one number."""
     if field.spelled is None and step.is_identity:
-        if field.read is not None or field.must:
+        gap = step.gap
+        if field.must or (field.read is not None and gap != gap):  # noqa: PLR0124 - NaN is not itself
             return float
-        return lambda value: _NAN if value is None else value
+        return lambda value: gap if value is None or value != value else value  # noqa: PLR0124
     if field.spelled is None and (scalar := step.scalar()) is not None:
         return scalar
     numbers = _numbers(field, step)

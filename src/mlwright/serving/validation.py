@@ -23,7 +23,16 @@ from mlwright.data.contract import Contract, Expected
 from mlwright.data.schema import Column, Kind, Schema
 from mlwright.data.values import MISSING_WORDS, Cell, Coded, reader
 
-__all__ = ["MAX_CHARACTERS", "RecordReader", "demanded", "ordinary", "shown", "stack", "tolerated"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "NEVER_MISSED",
+    "RecordReader",
+    "demanded",
+    "ordinary",
+    "shown",
+    "stack",
+    "tolerated",
+]
 
 MAX_CHARACTERS = 100_000
 _MAX_UNKNOWN = 50
@@ -31,6 +40,7 @@ _SLOW: Any = object()  # what a fast closure gives where the slow path must look
 _NUMBERS = (int, float, np.integer, np.floating, Decimal)
 _TRUTHS = (bool, np.bool_)
 _TIMES = (dt.date, dt.datetime)
+NEVER_MISSED = "missing, as in no row of training"
 _WORDS = {
     Kind.NUMERIC: "a number",
     Kind.BOOLEAN: "true or false",
@@ -115,8 +125,9 @@ class RecordReader:
         Parameters
         ----------
         record : mapping of str to object
-            Plain JSON values; NumPy numbers and dates are read too. Absent, null and NaN all mean missing. Columns of
-            the schema that are no feature (an id, the target) may stand in it and are not looked at.
+            Plain JSON values; NumPy numbers and dates are read too. Absent, null and NaN all mean missing, but a column
+            that no training row misses must be there, and has a warning where it is empty. Columns of the schema that are
+            no feature (an id, the target) may stand in it and are not looked at.
 
         Returns
         -------
@@ -157,7 +168,11 @@ class RecordReader:
         problems: list[Json] = []
         warnings: list[Json] = []
         for name in odd:
-            cells[name] = self._fields[name].examine(record.get(name), problems, warnings)
+            field = self._fields[name]
+            if name not in record and field.column.required:
+                problems.append(field.absence())
+            else:
+                cells[name] = field.examine(record.get(name), problems, warnings)
         problems += self.unknown_fields(record)
         if problems:
             raise RecordError(problems)
@@ -182,6 +197,10 @@ class RecordReader:
                 }
             )
         return problems
+
+    def absence(self, name: str) -> Json:
+        """Return the problem that a record lacks the column `name`, which no training row misses."""
+        return self._fields[name].absence()
 
     def examine(self, name: str, value: Any, problems: list[Json], warnings: list[Json]) -> Cell:
         """Return the cell of one value of the column `name`; add to the lists what there is to say of it."""
@@ -312,10 +331,8 @@ class _Field:
     def examine(self, value: Any, problems: list[Json], warnings: list[Json]) -> Cell:
         """Return the cell of `value`; add to `problems` or `warnings` what there is to say."""
         if _is_missing(value):
-            if self.column.required:
-                problems.append(self._problem("required, but missing", value))
-            else:
-                self._breach(self.missing, value, problems, warnings)
+            if not self._breach(self.missing, value, problems, warnings) and self.column.required:
+                warnings.append({"field": self.column.name, "warning": NEVER_MISSED, "got": shown(value)})
             return self.missing
         problem = self._type_problem(value)
         if problem is None:
@@ -327,6 +344,10 @@ class _Field:
             problem = f"cannot be read as {_WORDS.get(self.column.kind, 'a category')}"
         problems.append(self._problem(problem, value))
         return self.missing
+
+    def absence(self) -> Json:
+        """Return the problem that a record lacks the field."""
+        return self._problem("required, but missing", None)
 
     def _breach(self, cell: Cell, value: Any, problems: list[Json], warnings: list[Json]) -> bool:
         """Return whether the cell breaks the contract, and say so as the contract wants it."""
