@@ -156,7 +156,7 @@ def test_a_longer_fit_has_nearly_all_of_the_time_and_comes_once(monkeypatch, tmp
     heard = []
     study = run_study(
         study_data(),
-        Deadline(600.0),
+        Deadline(36_000.0),  # of which the study takes next to nothing, on the slowest machine as well
         most_trials=6,
         journal=journal,
         executor=Local(2),
@@ -168,9 +168,9 @@ def test_a_longer_fit_has_nearly_all_of_the_time_and_comes_once(monkeypatch, tmp
     assert numbers == [0, 1, 2, 5, 3, 4]
     longer, first = study.results[3].trial, study.results[2].trial
     assert (longer.model, longer.view, longer.params) == (first.model, first.view, first.params)
-    assert seconds[5] > 0.7 * 600 > 1.5 * seconds[3]
+    assert seconds[5] > 0.7 * 36_000 > 1.5 * seconds[3]
     journal = Journal(tmp_path / "study.jsonl", "key")
-    resumed = run_study(study_data(), Deadline(600.0), most_trials=6, journal=journal, executor=Local(2))
+    resumed = run_study(study_data(), Deadline(36_000.0), most_trials=6, journal=journal, executor=Local(2))
     journal.close()
     replayed = run_study(
         study_data(), Deadline(0.0), replay=study.results, choices=study.choices, executor=Local(1)
