@@ -88,8 +88,8 @@ def number(state: State, name: str, *, positive: bool = False) -> float:
 
 
 def number_or_null(state: State, name: str) -> float:
-    """Return the finite number called `name`, or NaN where it is null."""
-    value = _field(state, name)
+    """Return the finite number called `name`, or NaN where it is null or, in a bundle of an earlier version, absent."""
+    value = state.tree.get(name)
     if value is not None and not _is_finite(value):
         raise wrong(state, name, value, "a finite number, or null")
     return math.nan if value is None else float(value)

@@ -55,6 +55,7 @@ class Transform(ABC):
     is_identity: bool = False  # True if the one number is the cell itself
     gap: float = math.nan  # what stands in for a missing cell, where the one number is the cell itself
     rules: ClassVar[Mapping[str, Rule]] = {}
+    added: ClassVar[frozenset[str]] = frozenset()  # fields of the state that bundles of earlier versions lack
 
     def __init__(self, column: str) -> None:
         self.column = column

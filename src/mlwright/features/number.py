@@ -54,6 +54,7 @@ class Number(Transform):
     """
 
     kind: ClassVar[str] = "number"
+    added: ClassVar[frozenset[str]] = frozenset({"gap"})
     is_identity = True
 
     def fit(self, columns: Columns, y: Floats, *, n_classes: int, seed: int) -> Self:  # noqa: ARG002 - the seam's

@@ -48,6 +48,7 @@ class NumericCodes(Transform):
     """
 
     kind: ClassVar[str] = "numeric_codes"
+    added: ClassVar[frozenset[str]] = frozenset({"gap"})
     rules: ClassVar[dict[str, Rule]] = {
         "min_count": Number(1, 1_000_000, integer=True),
         "max_levels": Number(1, 1000, integer=True),

@@ -52,7 +52,7 @@ class FeaturePlan:
     >>> ages = {"age": np.array([30.0, 50.0])}
     >>> plan = FeaturePlan([Number("age")]).fit(ages, np.zeros(2), n_classes=0, seed=0)
     >>> plan.batch(ages).tolist(), plan.row({"age": 41.0}).tolist(), plan.row({}).tolist()
-    ([[30.0], [50.0]], [41.0], [nan])
+    ([[30.0], [50.0]], [41.0], [30.0])
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:

@@ -307,11 +307,18 @@ def check_state_round_trip(make: Make) -> None:
 
 
 def check_malformed_state_is_refused(make: Make) -> None:
-    """Every missing or foreign field, and every missing or misshapen array, raises `BundleContentError`."""
+    """Every missing or foreign field, and every missing or misshapen array, raises `BundleContentError`.
+
+    A field that bundles of earlier versions lack may be missing.
+    """
     transform = _fitted(make)
     state = _through_json(transform.state())
     for name in state.tree:
-        _refused(transform, State({k: v for k, v in state.tree.items() if k != name}, state.arrays), name)
+        without = State({k: v for k, v in state.tree.items() if k != name}, state.arrays)
+        if name in transform.added:
+            type(transform).from_state(without)
+        else:
+            _refused(transform, without, name)
         for value in ({"a": 1}, [1, "x"], math.inf):
             _refused(transform, State({**state.tree, name: value}, state.arrays), name)
     for name, array in state.arrays.items():
