@@ -64,6 +64,17 @@ def test_stored_intervals_are_read_and_told():
     assert set(told["sets"]["set"]) <= {"Yes", "No"}
 
 
+def test_a_stored_bundle_knows_what_stands_in_for_a_gap():
+    (path,) = (path for path in STORED if path.name == "1-gaps")
+    predictor, contents = load(path), bundle.read(path)
+    steps = contents.plan.tree["children"]["native"]["children"].values()
+    (gap,) = (step["gap"] for step in steps if step["column"] == "size")
+    record = predictor.golden[0]["record"]
+    answer = predictor.predict_one({**record, "size": None})
+    assert answer["prediction"] == predictor.predict_one({**record, "size": gap})["prediction"]
+    assert [warning["field"] for warning in answer["warnings"]] == ["size"]
+
+
 def test_the_examples_of_the_newest_format_hold_every_kind():
     newest = [bundle.read(path) for path in STORED if version(path) == bundle.FORMAT]
     models = {kind for contents in newest for model in contents.models for kind in kinds(model.tree)}

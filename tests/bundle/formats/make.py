@@ -91,7 +91,7 @@ def replayed(table: pa.Table, trials: list[tuple[str, str, dict]], **project: ob
     def equal(_data: object, results: list[TrialResult], _metric: object) -> dict[int, float]:
         return {result.trial.number: 1 / len(results) for result in results}
 
-    with mock.patch.object(ending, "blend", equal):
+    with mock.patch.object(ending, "blend_repeated", equal):
         return build(prepared, made, Deadline(1e9), lineage={}, replay=replay, rough=True).contents
 
 
@@ -183,6 +183,7 @@ EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "-codes": codes,
     "-known-groups": known_groups,
     "-winsorized": lambda: intervals(numbers=True),  # as the linear view of numbers is since then
+    "-gaps": codes,  # since then numbers know what stands in for a gap
 }
 
 
