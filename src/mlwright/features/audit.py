@@ -23,6 +23,7 @@ __all__ = [
     "build",
     "build_pair",
     "flag",
+    "null_for_nan",
     "number",
     "number_or_null",
     "numbers",
@@ -93,6 +94,11 @@ def number_or_null(state: State, name: str) -> float:
     if value is not None and not _is_finite(value):
         raise wrong(state, name, value, "a finite number, or null")
     return math.nan if value is None else float(value)
+
+
+def null_for_nan(value: float) -> float | None:
+    """Return what `number_or_null` reads as `value`."""
+    return None if math.isnan(value) else value
 
 
 def whole(state: State, name: str, *, high: int) -> int:

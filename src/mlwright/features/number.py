@@ -13,7 +13,7 @@ from mlwright.data.values import Cell, Columns
 from mlwright.features import audit
 from mlwright.features.base import OutputTag, Transform
 
-__all__ = ["Number", "gapless_median"]
+__all__ = ["Number", "as_matrix", "gapless_median"]
 
 _MOST_LOOKED_AT = 100_000  # values, evenly spaced: a median need not be exact
 
@@ -33,6 +33,14 @@ def gapless_median(values: Floats) -> float:
     looked_at = values[:: -(-len(values) // _MOST_LOOKED_AT)]
     middle = (len(looked_at) - 1) // 2
     return float(np.partition(looked_at, middle)[middle])
+
+
+def as_matrix(values: Floats, gap: float) -> Floats:
+    """Return a copy of a column, of shape (n_rows, 1), with `gap` for NaN."""
+    matrix = np.array(values, dtype=np.float64).reshape(-1, 1)
+    if not math.isnan(gap):
+        matrix[np.isnan(matrix)] = gap
+    return matrix
 
 
 class Number(Transform):
@@ -65,10 +73,8 @@ class Number(Transform):
 
     def batch(self, columns: Columns) -> Floats:
         """Return the column as a matrix of shape (n_rows, 1)."""
-        values = np.array(columns[self.column], dtype=np.float64).reshape(-1, 1)
-        if not math.isnan(self.gap):
-            values[np.isnan(values)] = self.gap
-        return values
+        values: Any = columns[self.column]
+        return as_matrix(values, self.gap)
 
     def row(self, cell: Cell) -> tuple[float]:
         """Return the number itself."""
@@ -81,7 +87,7 @@ class Number(Transform):
 
     def state(self) -> State:
         """Return the kind, the column and what stands in for a gap; null where gaps were seen."""
-        return State({**audit.tree(self), "gap": None if math.isnan(self.gap) else self.gap})
+        return State({**audit.tree(self), "gap": audit.null_for_nan(self.gap)})
 
     @classmethod
     def from_state(cls, state: State) -> Self:

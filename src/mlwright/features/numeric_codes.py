@@ -14,7 +14,7 @@ from mlwright.data.values import Cell, Columns
 from mlwright.features import audit
 from mlwright.features.base import OutputTag, Transform
 from mlwright.features.code_signs import are_codes
-from mlwright.features.number import gapless_median
+from mlwright.features.number import as_matrix, gapless_median
 
 __all__ = ["NumericCodes"]
 
@@ -83,8 +83,7 @@ class NumericCodes(Transform):
         """Return shape (n_rows, 1)."""
         values: Any = columns[self.column]
         if self.levels_ is None:
-            numbers = np.array(values, dtype=np.float64).reshape(-1, 1)
-            return numbers if math.isnan(self.gap) else np.where(np.isnan(numbers), self.gap, numbers)
+            return as_matrix(values, self.gap)
         out = np.where(np.isnan(values), math.nan, self._unseen[0])
         for level, (code,) in self._rows.items():
             out[values == level] = code
@@ -109,7 +108,7 @@ class NumericCodes(Transform):
 
     def state(self) -> State:
         """Return the values in the order of their codes, null where they are numbers; and what stands in for a gap."""
-        gap = None if math.isnan(self.gap) else self.gap
+        gap = audit.null_for_nan(self.gap)
         return State({**audit.tree(self), "levels": self.levels_, "has_other": self.has_other_, "gap": gap})
 
     @classmethod

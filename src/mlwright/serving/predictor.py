@@ -172,7 +172,7 @@ class Predictor:
         Parameters
         ----------
         record : dict
-            One field a feature; absent, null and NaN mean missing.
+            One field a feature; absent, null and NaN mean missing. A field that no training row misses must be there.
         interval : bool, default=False
             Whether to say in ``interval`` how far it may be off: ``low`` and ``high`` of a number, or the ``set`` of
             classes that it may be, with the share of answers in which they hold the truth (``coverage``).
