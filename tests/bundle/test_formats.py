@@ -75,6 +75,17 @@ def test_a_stored_bundle_knows_what_stands_in_for_a_gap():
     assert [warning["field"] for warning in answer["warnings"]] == ["size"]
 
 
+def test_a_stored_bundle_leaves_every_class_a_chance():
+    (path,) = (path for path in STORED if path.name == "1-least-chance")
+    told = bundle.read(path).calibration
+    assert told == {"kind": "least_chance", "least": pytest.approx(1 / 120**2), "before": None}
+    stored = [
+        chance for golden in load(path).golden for chance in golden["prediction"]["probability"].values()
+    ]
+    assert min(stored) > told["least"]
+    assert max(stored) < 1 - told["least"]
+
+
 def test_the_examples_of_the_newest_format_hold_every_kind():
     newest = [bundle.read(path) for path in STORED if version(path) == bundle.FORMAT]
     models = {kind for contents in newest for model in contents.models for kind in kinds(model.tree)}

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from mlwright.core.errors import BundleContentError
 from mlwright.data.schema import Task, TaskKind
 from mlwright.metrics import get
-from mlwright.models.calibration import Isotonic, Temperature, from_json
+from mlwright.models.calibration import Isotonic, LeastChance, Temperature, from_json
 from mlwright.search.blend import Selection
 from mlwright.search.calibrate import calibrate
 
@@ -101,7 +101,7 @@ def overconfident(n, factor, seed=0):
 
 def test_a_temperature_undoes_what_was_pushed_too_far():
     y, predicted = overconfident(4000, 3.0)
-    found = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes")))
+    found = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes"))).before
     assert isinstance(found, Temperature)
     best = minimize_scalar(
         lambda t: log_loss(y, expit(logit(predicted[:, 0]) / t)), bounds=(0.2, 9), method="bounded"
@@ -115,7 +115,7 @@ def test_classes_are_scaled_by_the_softmax_of_their_logarithms():
     scores = draw.normal(size=(3000, 3))
     y = np.array([draw.choice(3, p=p) for p in softmax(scores, axis=1)], dtype=float)
     predicted = softmax(scores * 2.5, axis=1)
-    found = calibrate(y, predicted, THREE)
+    found = calibrate(y, predicted, THREE).before
     assert found.factor == pytest.approx(2.5, abs=0.2)
     np.testing.assert_allclose(
         found.apply(predicted), softmax(np.log(predicted) / found.factor, axis=1), atol=1e-12
@@ -124,10 +124,10 @@ def test_classes_are_scaled_by_the_softmax_of_their_logarithms():
 
 
 def test_what_is_calibrated_already_is_left_alone():
-    kept = sum(calibrate(*overconfident(1000, 1.0, seed), BINARY) is not None for seed in range(40))
+    kept = sum(calibrate(*overconfident(1000, 1.0, seed), BINARY).before is not None for seed in range(40))
     assert kept <= 2
     y, predicted = overconfident(40, 3.0)
-    assert calibrate(y, predicted, BINARY) is None  # too few rows to be sure
+    assert calibrate(y, predicted, BINARY).before is None  # too few rows to be sure
     assert calibrate(y, y.reshape(-1, 1), Task(TaskKind.REGRESSION, "y", "rmse")) is None
 
 
@@ -136,16 +136,58 @@ def test_a_bent_curve_is_straightened_by_isotonic_regression():
     true = draw.random(8000)
     y = (draw.random(8000) < true).astype(float)
     predicted = np.where(true < 0.5, true * 0.2, 0.9 + true * 0.1).reshape(-1, 1)
-    found = calibrate(y, predicted, BINARY)
+    found = calibrate(y, predicted, BINARY).before
     assert isinstance(found, Isotonic)
     expected = IsotonicRegression(out_of_bounds="clip").fit(predicted[:, 0], y).predict(predicted[:, 0])
     assert np.abs(found.apply(predicted)[:, 0] - expected).mean() < 0.01
     ranked = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes")))
-    assert not isinstance(ranked, Isotonic)  # it makes ties, which cost ranks
+    assert not isinstance(ranked.before, Isotonic)  # it makes ties, which cost ranks
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 30])
+def test_no_class_is_impossible_and_all_else_stays(n_classes):
+    """What is said keeps its order and sums to one; a class said to be impossible has a chance of one in the square of the rows."""
+    draw = np.random.default_rng(n_classes)
+    y = draw.integers(n_classes, size=40).astype(float)
+    said = softmax(draw.normal(size=(40, n_classes)) * 300, axis=1)
+    said = said[:, 1:] if n_classes == 2 else said
+    task = (
+        BINARY
+        if n_classes == 2
+        else Task(TaskKind.MULTICLASS, "y", "log_loss", tuple(map(str, range(n_classes))))
+    )
+    got = calibrate(y, said, task).apply(said)
+    whole = np.hstack([1 - got, got]) if n_classes == 2 else got
+    assert said.min() < 1e-90
+    assert whole.min() == pytest.approx(1 / 40**2)
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0, rtol=1e-14)
+    np.testing.assert_allclose(got, said, atol=n_classes / 40**2)
+    far = said > 1e-9  # nearer to none they are equal to the last bit
+    for before, after, clear in zip(said, got, far, strict=True):
+        assert (np.argsort(before[clear]) == np.argsort(after[clear])).all()
+
+
+def test_a_few_surprises_do_not_blunt_what_is_right_otherwise():
+    """The temperature is that of the chances that are given, and those leave something to a surprise."""
+    y, predicted = overconfident(4000, 1.0)
+    predicted[:8, 0] = np.where(y[:8] > 0.5, 1e-12, 1 - 1e-12)
+    found = calibrate(y, predicted, BINARY)
+    given = found.apply(predicted)[:, 0]
+    alone = minimize_scalar(
+        lambda t: log_loss(y, expit(logit(predicted[:, 0]) / t)), bounds=(0.2, 9), method="bounded"
+    ).x
+    assert log_loss(y, given) < log_loss(y, expit(logit(predicted[:, 0]) / alone))
 
 
 @pytest.mark.parametrize(
-    "made", [Temperature(0.7), Isotonic(np.array([0.0, 0.2, 0.9]), np.array([0.05, 0.3, 0.8]))]
+    "made",
+    [
+        Temperature(0.7),
+        Isotonic(np.array([0.0, 0.2, 0.9]), np.array([0.05, 0.3, 0.8])),
+        LeastChance(1e-4),
+        LeastChance(1e-4, Temperature(0.7)),
+    ],
+    ids=["temperature", "isotonic", "least chance", "both"],
 )
 def test_one_row_and_many_give_the_same_and_survive_a_manifest(made):
     again = from_json(made.to_json(), 1)
@@ -158,8 +200,12 @@ def test_one_row_and_many_give_the_same_and_survive_a_manifest(made):
 
 def test_many_classes_in_one_row_and_in_many():
     rows = np.random.default_rng(0).dirichlet([0.1] * 4, size=50)
-    made = Temperature(1.7)
-    np.testing.assert_allclose(made.apply(rows), [made.apply_row(row) for row in rows.tolist()], atol=1e-12)
+    for made in (Temperature(1.7), LeastChance(1e-4), LeastChance(1e-4, Temperature(1.7))):
+        np.testing.assert_allclose(
+            made.apply(rows), [made.apply_row(row) for row in rows.tolist()], atol=1e-12
+        )
+        again = from_json(made.to_json(), 4)
+        assert again.apply(rows).tobytes() == made.apply(rows).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -176,6 +222,17 @@ def test_many_classes_in_one_row_and_in_many():
         {"kind": "isotonic", "knots": [0.0], "values": [0.0]},
         {"kind": "isotonic", "knots": "01", "values": [0.0, 1.0]},
         {"kind": "isotonic", "knots": [i / 5000 for i in range(5000)], "values": [0.5] * 5000},
+        {"kind": "least_chance", "least": 0.0, "before": None},
+        {"kind": "least_chance", "least": 0.5, "before": None},
+        {"kind": "least_chance", "least": float("nan"), "before": None},
+        {"kind": "least_chance", "least": "0.1", "before": None},
+        {"kind": "least_chance", "least": 0.1},
+        {"kind": "least_chance", "least": 0.1, "before": {"kind": "temperature", "factor": 0.0}},
+        {
+            "kind": "least_chance",
+            "least": 0.1,
+            "before": {"kind": "least_chance", "least": 0.1, "before": None},
+        },
         [1, 2],
         "temperature",
     ],

@@ -13,7 +13,7 @@ import numpy as np
 from mlwright.core.errors import BundleContentError
 from mlwright.core.types import Floats
 
-__all__ = ["LEAST", "Calibration", "Isotonic", "Temperature", "from_json"]
+__all__ = ["LEAST", "Calibration", "Isotonic", "LeastChance", "Temperature", "from_json"]
 
 LEAST = 1e-15  # a probability below it counts as this
 _MOST_KNOTS = 1000
@@ -118,6 +118,48 @@ class Isotonic(Calibration):
         return {"kind": self.kind, "knots": self._knots, "values": self._values}
 
 
+class LeastChance(Calibration):
+    """Leaves every class a chance of at least `least`: no number of rows tells a chance from none at all.
+
+    The order of the answers stays, and so does their sum: each is drawn towards a draw among all classes.
+
+    Parameters
+    ----------
+    least : float
+        What a class has that was said to be impossible; more than 0, and less than one by the number of classes.
+    before : Calibration, optional
+        What the probabilities go through first.
+
+    Examples
+    --------
+    >>> LeastChance(0.01).apply_row([0.0])
+    [0.01]
+    >>> LeastChance(0.01).apply_row([1.0, 0.0, 0.0])
+    [0.98, 0.01, 0.01]
+    """
+
+    kind: ClassVar[str] = "least_chance"
+
+    def __init__(self, least: float, before: Calibration | None = None) -> None:
+        self.least, self.before = least, before
+
+    def apply(self, predicted: Floats) -> Floats:
+        """Return the probabilities, none of them too sure."""
+        calibrated = predicted if self.before is None else self.before.apply(predicted)
+        return self.least + (1.0 - max(2, predicted.shape[1]) * self.least) * calibrated
+
+    def apply_row(self, row: list[float]) -> list[float]:
+        """Return one row's numbers."""
+        calibrated = row if self.before is None else self.before.apply_row(row)
+        least, share = self.least, 1.0 - max(2, len(row)) * self.least
+        return [least + share * value for value in calibrated]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the least chance and what comes before it."""
+        before = None if self.before is None else self.before.to_json()
+        return {"kind": self.kind, "least": self.least, "before": before}
+
+
 def from_json(tree: Any, n_outputs: int) -> Calibration:
     """Audit a tree and build its calibration.
 
@@ -126,6 +168,15 @@ def from_json(tree: Any, n_outputs: int) -> Calibration:
     BundleContentError
         If it is malformed.
     """
+    if (
+        isinstance(tree, Mapping)
+        and set(tree) == {"kind", "least", "before"}
+        and tree["kind"] == LeastChance.kind
+    ):
+        least, before = tree["least"], tree["before"]
+        is_last = not (isinstance(before, Mapping) and before.get("kind") == LeastChance.kind)
+        if isinstance(least, float) and 0.0 < least < 1.0 / max(2, n_outputs) and is_last:
+            return LeastChance(least, None if before is None else from_json(before, n_outputs))
     if isinstance(tree, Mapping) and set(tree) == {"kind", "factor"} and tree["kind"] == Temperature.kind:
         factor = tree["factor"]
         if isinstance(factor, (int, float)) and not isinstance(factor, bool) and 1e-3 <= factor <= 1e3:
@@ -147,7 +198,7 @@ def from_json(tree: Any, n_outputs: int) -> Calibration:
     raise BundleContentError(
         "a calibration that cannot be read",
         got=tree,
-        allowed="a factor, or rising knots and values from 0 to 1",
+        allowed="a factor, or rising knots and values from 0 to 1; before a least chance, or without one",
     )
 
 

@@ -184,6 +184,7 @@ EXAMPLES: Mapping[str, Callable[[], Contents]] = {
     "-known-groups": known_groups,
     "-winsorized": lambda: intervals(numbers=True),  # as the linear view of numbers is since then
     "-gaps": codes,  # since then numbers know what stands in for a gap
+    "-least-chance": lambda: intervals(numbers=False),  # since then no class is said to be impossible
 }
 
 
