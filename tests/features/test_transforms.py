@@ -20,11 +20,14 @@ from mlwright.core.errors import BundleContentError, ParameterError
 from mlwright.data.schema import Task, TaskKind
 from mlwright.data.values import Coded
 from mlwright.features.category_codes import CategoryCodes
+from mlwright.features.datetime_difference import DatetimeDifference
 from mlwright.features.datetime_parts import DatetimeParts
 from mlwright.features.number import Number
 from mlwright.features.numeric_codes import NumericCodes
 from mlwright.features.one_hot import OneHot
+from mlwright.features.ordinal_words import OrdinalWords
 from mlwright.features.plan import FeaturePlan
+from mlwright.features.range_value import RangeValue
 from mlwright.features.scaled_number import ScaledNumber
 from mlwright.features.target_encoding import TargetEncoding
 from mlwright.features.text_svd import TextSVD
@@ -77,6 +80,49 @@ def test_a_gap_that_the_fit_never_saw_is_the_median_and_others_stay(make):
     holed = make("x").fit({"x": values}, np.arange(6.0), n_classes=0, seed=0)
     assert np.isnan(holed.batch({"x": values})[2, 0])
     assert math.isnan(make.from_state(holed.state()).row(None)[0])
+
+
+AGES = ["18-25", "30-40", "50-60", "65+", "26-29"]
+DAYS = [0.0, 3.5, 40.25, 400.0, 9_000.0]  # since 1970
+
+
+@pytest.mark.parametrize(
+    ("transform", "cells", "middle"),
+    [
+        (RangeValue("x"), AGES, "30-40"),
+        (OrdinalWords("x"), ["Low", "high", "medium", "Low", "medium"], "medium"),
+        (DatetimeParts("x"), [day * 86400.0 for day in DAYS], 40.25 * 86400.0),
+    ],
+    ids=["range", "words", "moment"],
+)
+def test_a_cell_without_a_number_where_the_fit_saw_one_in_each_is_the_middle_one(transform, cells, middle):
+    whole, _ = fit(transform, cells)
+    gone = column_of(transform, [None, cells[0]])
+    assert list(whole.row(None)) == list(whole.row(middle))
+    assert_same_bits(whole.batch(gone), [whole.row(middle), whole.row(cells[0])])
+    again = type(transform).from_state(whole.state())
+    assert list(again.row(None)) == list(whole.row(middle))
+    holed, _ = fit(transform, [*cells, None])
+    assert np.isnan(holed.row(None)).all()
+    assert np.isnan(type(transform).from_state(holed.state()).row(None)).all()
+
+
+def test_a_stay_without_an_end_lasts_as_long_as_most_do():
+    stays = {"in": np.zeros(3), "out": np.array([1.0, 7.0, 3.0]) * 86400.0}
+    stay = DatetimeDifference("in", "out").fit(stays, np.zeros(3), n_classes=0, seed=0)
+    assert (
+        stay.batch({"in": np.array([0.0, math.nan]), "out": np.array([math.nan, 0.0])}).tolist()
+        == [[3.0]] * 2
+    )
+    assert stay.row(0.0, None) == stay.row(None, 0.0) == (3.0,)
+    assert DatetimeDifference.from_state(stay.state()).row(None, None) == (3.0,)
+
+
+@pytest.mark.parametrize("gap", [1e15, -1e15], ids=["after", "before"])
+def test_a_moment_beyond_the_calendar_stands_in_for_nothing(gap):
+    state = fit(DatetimeParts("x"), [0.0, 86400.0])[0].state()
+    with pytest.raises(BundleContentError, match="gap"):
+        DatetimeParts.from_state(State({**state.tree, "gap": gap}))
 
 
 @pytest.mark.parametrize("model", [LightGBM(), CatBoost()], ids=["lightgbm", "catboost"])

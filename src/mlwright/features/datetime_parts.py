@@ -15,6 +15,7 @@ from mlwright.core.types import Floats
 from mlwright.data.values import Cell, Columns
 from mlwright.features import audit
 from mlwright.features.base import OutputTag, Transform
+from mlwright.features.number import gapless_median
 
 __all__ = ["DatetimeParts"]
 
@@ -39,7 +40,8 @@ class DatetimeParts(Transform):
     """The parts of a moment that varied in training, in UTC; a moment outside the years 1 to 9999 is missing.
 
     Plain: days since 1970 with their fraction, year, month (1 to 12), day (1 to 31), weekday (0 is Monday), day of the
-    year (1 to 366) and hour (0 to 23); NaN in all where missing. Cyclic: days since 1970 in standard deviations from
+    year (1 to 366) and hour (0 to 23). Where missing NaN in all, but the parts of the median moment where the fit saw
+    none missing. Cyclic: days since 1970 in standard deviations from
     their mean, clipped at 10, then sine and cosine of weekday, day of the year and hour; where missing 0 in all, and 1
     in one more output if values were missing at fit. Cyclic outputs are finite.
 
@@ -62,6 +64,7 @@ class DatetimeParts(Transform):
 
     kind: ClassVar[str] = "datetime_parts"
     rules: ClassVar[dict[str, Rule]] = {"cyclic": Flag()}
+    added: ClassVar[frozenset[str]] = frozenset({"gap"})
 
     def __init__(self, column: str, *, cyclic: bool = False) -> None:
         super().__init__(column)
@@ -76,20 +79,24 @@ class DatetimeParts(Transform):
         allowed = ("days", *_CIRCLES) if self.cyclic else _PARTS
         varying = [name for name in allowed if len(np.unique(table[name])) > 1]
         self.has_flag_ = bool(self.cyclic and present.any() and not present.all())
+        gap = math.nan if self.cyclic or not present.all() else gapless_median(seconds)
         days = table["days"]
         mean, deviation = (float(days.mean()), float(days.std())) if len(days) else (0.0, 1.0)
-        return self.set_learned(varying, mean, deviation if deviation > 0 else 1.0)
+        return self.set_learned(varying, mean, deviation if deviation > 0 else 1.0, gap)
 
-    def set_learned(self, parts: list[str], mean: float, deviation: float) -> Self:
+    def set_learned(self, parts: list[str], mean: float, deviation: float, gap: float = math.nan) -> Self:
         """Hold what was learned, and return self."""
-        self.parts_, self.mean_, self.deviation_ = parts, mean, deviation
+        self.parts_, self.mean_, self.deviation_, self.gap = parts, mean, deviation, gap
         self._indices = [_PARTS.index(part) for part in parts]
         self._circles = [(_PARTS.index(part), *_CIRCLES[part]) for part in parts if part in _CIRCLES]
         width = len(self.tags)
         if self.cyclic:
             self._of_missing = [0.0] * (width - self.has_flag_) + [1.0] * self.has_flag_
-        else:
+        elif math.isnan(gap):
             self._of_missing = [math.nan] * width
+        else:
+            middle = _parts(gap)
+            self._of_missing = [middle[i] for i in self._indices]
         return self
 
     def batch(self, columns: Columns) -> Floats:
@@ -151,6 +158,7 @@ class DatetimeParts(Transform):
             "mean": self.mean_,
             "deviation": self.deviation_,
             "has_flag": self.has_flag_,
+            "gap": audit.null_for_nan(self.gap),
         }
         return State({**audit.tree(self), **learned})
 
@@ -166,7 +174,10 @@ class DatetimeParts(Transform):
         if new.has_flag_ and not new.cyclic:
             raise BundleContentError("datetime_parts: has_flag", got=True, allowed="False unless cyclic")
         deviation = audit.number(state, "deviation", positive=True)
-        return new.set_learned(parts, audit.number(state, "mean"), deviation)
+        gap = audit.number_or_null(state, "gap")
+        if not (math.isnan(gap) or _FIRST <= gap < _END):
+            raise audit.wrong(state, "gap", gap, "a moment of the years 1 to 9999, or null")
+        return new.set_learned(parts, audit.number(state, "mean"), deviation, gap)
 
 
 def _present(seconds: Floats) -> np.ndarray:
