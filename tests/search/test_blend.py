@@ -86,11 +86,45 @@ def test_a_latency_that_is_told_is_kept_where_it_can_be():
     ]  # the cheapest, as something must answer
 
 
-def test_light_shares_are_dropped_and_the_rest_scaled():
-    y = np.zeros(3)
-    made = selection(y, [np.zeros((3, 1))] * 3, "rmse")
-    assert made.trimmed(np.array([0.5, 0.02, 0.48])) == pytest.approx({0: 0.5 / 0.98, 2: 0.48 / 0.98})
-    assert made.trimmed(np.array([0.0, 0.0, 0.0])) == {0: 1.0}
+def test_what_is_light_goes_to_what_predicts_most_like_it():
+    y = np.zeros(4)
+    column = np.array([[1.0], [-1.0], [2.0], [0.0]])
+    made = selection(y, [column, column * 1.1, -column, -column * 1.1], "rmse")
+    assert made.trimmed(np.array([0.5, 0.02, 0.48, 0.0])) == pytest.approx({0: 0.52, 2: 0.48})
+    assert made.trimmed(np.array([0.5, 0.0, 0.47, 0.03])) == pytest.approx({0: 0.5, 2: 0.5})
+    assert made.trimmed(np.array([0.0, 0.0, 0.0, 0.0])) == {0: 1.0}
+    assert made.trimmed(np.array([0.02, 0.0, 0.02, 0.0])) == pytest.approx({0: 0.5, 2: 0.5})
+
+
+def test_of_many_that_are_alike_and_light_one_stands_for_all():
+    """Ten boosters with 5 % each are half of the blend, and not nothing beside one net with the other half."""
+    random = np.random.default_rng(3)
+    y = random.normal(size=500)
+    boosted = y + random.normal(size=500)
+    twins = [(boosted + 0.05 * random.normal(size=500))[:, None] for _ in range(10)]
+    net = (y + random.normal(size=500))[:, None]
+    got = selection(y, [*twins, net], "rmse").trimmed(np.array([0.05] * 10 + [0.5]))
+    assert got[10] == pytest.approx(0.5)
+    assert sum(weight for number, weight in got.items() if number < 10) == pytest.approx(0.5)
+    assert len(got) <= 5
+    assert min(got.values()) >= 0.08
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 25), st.sampled_from([1, 3]), st.floats(10.0, 200.0))
+def test_a_trimmed_blend_is_whole_small_and_as_cheap_as_asked(seed, n, n_outputs, most):
+    random = np.random.default_rng(seed)
+    predictions = [random.normal(size=(40, n_outputs)) for _ in range(n)]
+    y = random.normal(size=40) if n_outputs == 1 else random.integers(3, size=40).astype(float)
+    prices = random.uniform(1, 80, n)
+    made = selection(y, predictions, "rmse" if n_outputs == 1 else "log_loss", prices=prices, most=most)
+    shares = random.dirichlet(np.full(n, 0.5)) * (random.random(n) < 0.8)
+    got = made.trimmed(shares)
+    assert sum(got.values()) == pytest.approx(1.0)
+    assert 1 <= len(got) <= 5
+    assert len(got) == 1 or min(got.values()) >= (0.08 if n_outputs == 1 else 0.04)
+    assert len(got) == 1 or sum(prices[i] for i in got) <= most
+    assert set(got) <= set(np.flatnonzero(shares)) or not shares.any()
 
 
 def overconfident(n, factor, seed=0):
