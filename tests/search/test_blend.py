@@ -121,6 +121,7 @@ def test_a_trimmed_blend_is_whole_small_and_as_cheap_as_asked(seed, n, n_outputs
     shares = random.dirichlet(np.full(n, 0.5)) * (random.random(n) < 0.8)
     got = made.trimmed(shares)
     assert sum(got.values()) == pytest.approx(1.0)
+    assert max(got.values()) <= 1.0  # to the last bit: a bundle holds no weight above 1
     assert 1 <= len(got) <= 5
     assert len(got) == 1 or min(got.values()) >= (0.08 if n_outputs == 1 else 0.04)
     assert len(got) == 1 or sum(prices[i] for i in got) <= most

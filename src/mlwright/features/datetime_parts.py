@@ -41,9 +41,9 @@ class DatetimeParts(Transform):
 
     Plain: days since 1970 with their fraction, year, month (1 to 12), day (1 to 31), weekday (0 is Monday), day of the
     year (1 to 366) and hour (0 to 23). Where missing NaN in all, but the parts of the median moment where the fit saw
-    none missing. Cyclic: days since 1970 in standard deviations from
-    their mean, clipped at 10, then sine and cosine of weekday, day of the year and hour; where missing 0 in all, and 1
-    in one more output if values were missing at fit. Cyclic outputs are finite.
+    none missing. Cyclic: days since 1970 in standard deviations from their mean, clipped at 10, then sine and cosine of
+    weekday, day of the year and hour; where missing 0 in all, and 1 in one more output if values were missing at fit.
+    Cyclic outputs are finite.
 
     Parameters
     ----------

@@ -24,8 +24,8 @@ _MOST_KNOWN = 1000
 class LevelNumber(Transform):
     """One number a text; a subclass says which by `read`, and has a hyperparameter `scaled`.
 
-    As it is: where the text holds none NaN, but the median where all texts of the fit held one. Scaled, for linear models: as a distance from the mean in standard
-    deviations, clipped at 10, and 0 where the text holds none.
+    As it is: where the text holds none NaN, but the median where all texts of the fit held one. Scaled, for linear
+    models: as a distance from the mean in standard deviations, clipped at 10, and 0 where the text holds none.
     """
 
     coded: ClassVar[bool] = True

@@ -220,7 +220,8 @@ class Selection:
             kept.remove(lightest)
             nearest = min(kept, key=lambda i: (self._distance(lightest, i), i))
             weights[nearest] += weights.pop(lightest)
-        return weights
+        total = sum(weights.values())  # 1 but for the last bit, and a bundle holds no weight above 1
+        return {i: weight / total for i, weight in weights.items()}
 
     def _distance(self, one: int, other: int) -> float:
         """Return the mean squared difference of two candidates' predictions."""
