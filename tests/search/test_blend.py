@@ -202,16 +202,21 @@ def test_no_class_is_impossible_and_all_else_stays(n_classes):
         assert (np.argsort(before[clear]) == np.argsort(after[clear])).all()
 
 
-def test_a_few_surprises_do_not_blunt_what_is_right_otherwise():
-    """The temperature is that of the chances that are given, and those leave something to a surprise."""
-    y, predicted = overconfident(4000, 1.0)
-    predicted[:8, 0] = np.where(y[:8] > 0.5, 1e-12, 1 - 1e-12)
-    found = calibrate(y, predicted, BINARY)
-    given = found.apply(predicted)[:, 0]
-    alone = minimize_scalar(
-        lambda t: log_loss(y, expit(logit(predicted[:, 0]) / t)), bounds=(0.2, 9), method="bounded"
-    ).x
-    assert log_loss(y, given) < log_loss(y, expit(logit(predicted[:, 0]) / alone))
+def test_the_temperature_is_that_of_the_chances_that_are_given():
+    """They leave something to a surprise, so a few surprises do not blunt what is right otherwise."""
+    y, predicted = overconfident(4000, 0.4)
+    predicted[:20, 0] = np.where(y[:20] > 0.5, 1e-15, 1 - 1e-15)
+    found = calibrate(y, predicted, Task(TaskKind.BINARY, "y", "roc_auc", ("No", "Yes")))
+    least = 1 / 4000**2
+
+    def loss(factor):
+        return log_loss(y, least + (1 - 2 * least) * expit(logit(predicted[:, 0]) / factor))
+
+    best = minimize_scalar(
+        loss, bounds=(0.2, 1.0), method="bounded"
+    ).x  # beyond lies a second valley, less deep
+    assert loss(best) < loss(9.0)
+    assert found.before.factor == pytest.approx(best, rel=1e-3)
 
 
 @pytest.mark.parametrize(

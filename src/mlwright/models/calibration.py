@@ -1,4 +1,4 @@
-"""Calibration: a monotone map of blended probabilities, kept only where it lowers the loss of rows it was not fitted on."""
+"""Calibration: a monotone map of blended probabilities, and the least chance that every class is left after it."""
 
 from __future__ import annotations
 

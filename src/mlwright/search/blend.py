@@ -18,8 +18,9 @@ from mlwright.search.trial import TrialResult
 
 __all__ = ["Selection", "blend", "blended_gain", "price", "total_price", "weighted"]
 
-# Of the blend; lighter members are not worth their latency. Chances of many classes gain by every further member: without
-# the light ones the log loss of dna goes from 0.130 to 0.145.
+# Of the blend; lighter members are not worth their latency: on the portfolios of 23 small tables 0.08 errs 0.13 % less than
+# 0.12 at a price of 10 microseconds, and 0.05 with eight members another 0.05 % at 14. Chances of many classes gain by every
+# further member: without the light ones the log loss of dna goes from 0.130 to 0.145.
 _LEAST_WEIGHT, _LEAST_WEIGHT_OF_CLASSES = 0.08, 0.04
 _MOST_CANDIDATES = 12
 _MOST_ROWS = 20_000

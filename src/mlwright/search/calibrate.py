@@ -1,4 +1,4 @@
-"""Calibrate: whether the blend's probabilities gain by a calibration, judged on rows that it was not fitted on."""
+"""Calibrate: whether the blend's probabilities gain by a calibration, judged on other rows, and what every class is left."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def calibrate(
     if not task.kind.has_classes:
         return None
     weights = np.ones(len(y)) if weights is None else weights
-    least = 1.0 / max(2, len(y)) ** 2
+    least = 1.0 / max(len(y), len(task.labels)) ** 2
     plain = LeastChance(least)
     if len(y) < _ROWS_FOR_ANY:
         return plain
@@ -87,7 +87,7 @@ def _losses(y: Floats, predicted: Floats) -> Floats:
 
 
 def _temperature(y: Floats, predicted: Floats, weights: Floats, least: float) -> Temperature:
-    """Return the best factor by golden-section search over its logarithm; the loss has one valley."""
+    """Return the best factor by golden-section search over its logarithm: that of the valley it ends in, if there are two."""
     # As `_losses` of what `Temperature` and `LeastChance` give; the logarithms are the same for every factor.
     known = np.clip(predicted, LEAST, 1.0)
     share = 1.0 - max(2, predicted.shape[1]) * least
